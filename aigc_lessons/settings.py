@@ -19,6 +19,20 @@ def device():
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
+def autocast():
+    """A context that computes in bfloat16 where this machine has the instructions for it, and changes nothing elsewhere."""
+    import contextlib
+
+    import torch
+    here = device()
+    if here.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        cpu = getattr(torch.cpu, "get_capabilities", dict)()
+        fast = here.type == "cpu" and bool(cpu.get("avx512_bf16") or cpu.get("amx_bf16"))
+    return torch.autocast(here.type, torch.bfloat16) if fast else contextlib.nullcontext()
+
+
 def profile():
     """The name of the profile in force: 'smoke', 'laptop' or 'full'.
 

@@ -1,0 +1,200 @@
+"""The command `aigc-lessons`: lab, doctor, train, check."""
+import argparse
+import ast
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import webbrowser
+from pathlib import Path
+
+import psutil
+
+from .settings import COURSE, PROFILES, data_folder, profile
+
+NEEDS_FREE = 1_000_000_000         # bytes: notebooks, runs and a small data set
+
+
+def _fail(message):
+    print(message, file=sys.stderr)
+    return 1
+
+
+# ---------------------------------------------------------------- lab
+
+def lab(arguments):
+    """Start JupyterLab on the first notebook."""
+    start = COURSE / "notebooks" / "00_start_here.ipynb"
+    if not start.exists():
+        return _fail(f"The notebooks are not in {COURSE}. Install the course from its own folder: git clone it, then pip install -e '.[lab]' there.")
+    if subprocess.run([sys.executable, "-c", "import jupyterlab"], capture_output=True).returncode:
+        return _fail(f"JupyterLab is not installed for {sys.executable}. Run: {sys.executable} -m pip install -e '{COURSE}[lab]'")
+    command = [sys.executable, "-m", "jupyterlab", str(start.relative_to(COURSE)), f"--ServerApp.root_dir={COURSE}"]
+    if arguments.port:
+        command.append(f"--ServerApp.port={arguments.port}")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")                       # a container; the server listens on this machine only
+    try:
+        webbrowser.get()
+        browser = not arguments.no_browser
+    except webbrowser.Error:
+        browser = False
+    if not browser:
+        command.append("--no-browser")
+        print("No browser is opened from here. Open the address below, the one that begins with http://127.0.0.1 or http://localhost.", flush=True)
+    try:
+        return subprocess.run(command, cwd=COURSE).returncode
+    except KeyboardInterrupt:
+        return 0
+
+
+# ---------------------------------------------------------------- doctor
+
+def _pair():
+    """(versions or error, is it whole): torch and torchvision, tried in a process of their own, since a bad pair may crash."""
+    code = ("import torch, torchvision; from torchvision.ops import nms; nms(torch.zeros(1, 4), torch.zeros(1), 0.5); "
+            "print('torch', torch.__version__, 'with torchvision', torchvision.__version__)")
+    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if tried.returncode == 0:
+        return tried.stdout.strip(), True
+    reason = (tried.stderr.strip().splitlines() or [f"exit code {tried.returncode}"])[-1]
+    return (f"torch and torchvision do not work together: {reason}. They must come from one place. Run: "
+            f"{sys.executable} -m pip install --force-reinstall torch torchvision"), False
+
+
+def doctor(arguments):
+    """Report on this machine; 1 if anything must be mended."""
+    problems = []
+
+    def line(what, text, well=True):
+        print(f"{'ok  ' if well else 'BAD '} {what:<12} {text}")
+        if not well:
+            problems.append(what)
+
+    line("Python", f"{platform.python_version()} ({sys.executable})", sys.version_info >= (3, 10))
+    text, whole = _pair()
+    line("torch pair", text, whole)
+    if whole:
+        import torch
+
+        from .settings import device
+        here = device()
+        named = getattr(torch.get_device_module(here), "get_device_name", platform.machine)
+        line("device", f"{here.type} ({named()}), {torch.get_num_threads()} threads")
+        try:
+            line("profile", profile())
+        except ValueError as error:
+            line("profile", str(error), False)
+    memory = psutil.virtual_memory()
+    line("memory", f"{memory.available / 1e9:.1f} GB available of {memory.total / 1e9:.1f} GB")
+    free = shutil.disk_usage(COURSE).free
+    line("free disk", f"{free / 1e9:.1f} GB" if free >= NEEDS_FREE else
+         f"{free / 1e9:.2f} GB; the course needs {NEEDS_FREE / 1e9:.0f} GB in {COURSE}. Free some, or move the course to another disk.", free >= NEEDS_FREE)
+    if whole:
+        from . import data
+        for name, state in data.names().items():
+            line("data", f"{name}: {state}")
+        from .training.weights import manifest, read_weights
+        try:
+            known = manifest()
+        except (OSError, json.JSONDecodeError) as error:
+            known = {}
+            line("weights", f"the manifest cannot be read ({error}). Restore it with `git checkout -- aigc_lessons/training/shipped`.", False)
+        for name, record in known.items():
+            try:
+                read_weights(name)
+                line("weights", f"{name}: sha256 {record['sha256'][:12]}, {record['bytes']:,} bytes")
+            except (ValueError, OSError) as error:
+                line("weights", str(error), False)
+        print(f"     data folder  {data_folder()}")
+    print("All is well." if not problems else f"To mend: {', '.join(dict.fromkeys(problems))}. Each line marked BAD says how.")
+    return 1 if problems else 0
+
+
+# ---------------------------------------------------------------- train
+
+def train(arguments):
+    """Make shipped weights anew, or only show what they score."""
+    from .training.recipes import RECIPES
+    from .training.recipes import train as run
+    if arguments.name not in RECIPES:
+        return _fail(f"There is no recipe {arguments.name!r}. Known: {', '.join(RECIPES)}.")
+    model, history, scores = run(arguments.name, seed=arguments.seed, save=arguments.save, checkpoint=arguments.checkpoint)
+    print(history)
+    print(", ".join(f"{k} {v}" for k, v in scores.items()))
+    if arguments.save:
+        print("Not saved: training was interrupted." if history.interrupted else "Saved, and entered in the manifest.")
+    return 130 if history.interrupted else 0
+
+
+# ---------------------------------------------------------------- check
+
+def _functions(path):
+    """The names that a notebook or .py file defines. Its imports, definitions and assignments run here, in this process."""
+    if path.suffix == ".ipynb":
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        sources = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+        sources = ["\n".join("pass" if l.lstrip().startswith(("%", "!")) else l for l in s.splitlines()) for s in sources]
+    else:
+        sources = [path.read_text(encoding="utf-8")]
+    space = {"__name__": "__answers__"}
+    import linecache
+    for i, source in enumerate(sources):
+        name = f"{path.name}, cell {i + 1}" if path.suffix == ".ipynb" else str(path)
+        linecache.cache[name] = (len(source), None, source.splitlines(True), name)     # so that errors show the learner's line
+        try:
+            wanted = [n for n in ast.parse(source).body if isinstance(n, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign))]
+            exec(compile(ast.Module(wanted, []), name, "exec"), space)
+        except Exception as error:
+            print(f"{name} stopped with {type(error).__name__}: {error}")
+    return space
+
+
+def check(arguments):
+    """Check every exercise that a notebook or .py file answers; 0 if all are correct."""
+    from . import exercises
+    path = Path(arguments.file)
+    if not path.exists() or path.suffix not in (".ipynb", ".py"):
+        return _fail(f"check got {path}. Accepted: an exercise notebook (.ipynb) or a Python file (.py) that exists, such as exercises/12_convolution.ipynb.")
+    try:
+        space = _functions(path)
+    except (ValueError, KeyError, TypeError) as error:
+        return _fail(f"{path} is not a whole notebook ({type(error).__name__}: {error}). Save it again from JupyterLab.")
+    answered = [name for name in exercises.names() if callable(space.get(name))]
+    if not answered:
+        return _fail(f"{path} defines none of the exercises. Known: {', '.join(exercises.names())}.")
+    results = [exercises.check(name, space[name]) for name in answered]
+    for result in results:
+        print(result, end="\n\n")
+    print(f"{sum(r.points for r in results)} of {sum(exercises.get(n).points for n in answered)} points.")
+    return 0 if all(r.outcome == "correct" for r in results) else 1
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser("aigc-lessons", description="The course's own command.",
+                                     epilog=f"AIGC_PROFILE={'|'.join(PROFILES)} sets how large everything runs.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function):
+        sub = commands.add_parser(function.__name__, help=function.__doc__.strip().splitlines()[0], description=function.__doc__)
+        sub.set_defaults(run=function)
+        return sub
+    sub = command(lab)
+    sub.add_argument("--port", type=int)
+    sub.add_argument("--no-browser", action="store_true")
+    command(doctor)
+    sub = command(train)
+    sub.add_argument("name")
+    sub.add_argument("--save", action="store_true", help="replace the shipped weights")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--checkpoint", help="file that holds the run; the same command continues it")
+    sub = command(check)
+    sub.add_argument("file")
+    arguments = parser.parse_args(argv)
+    return arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Real pictures that come inside scikit-learn and scikit-image: no network, no account."""
+import torch
+import torch.nn.functional as F
+
+from .image_set import ImageSet
+
+PHOTOS = {   # name: (library, licence); the last two are the test photos, never trained on
+    "astronaut": ("skimage", "public domain (NASA)"),
+    "coffee": ("skimage", "CC0 (Rachel Michetti)"),
+    "rocket": ("skimage", "public domain (SpaceX)"),
+    "china": ("sklearn", "CC BY 2.0 (danielbuechele)"),
+    "chelsea": ("skimage", "CC0 (Stefan van der Walt)"),
+    "flower": ("sklearn", "CC BY 2.0 (vultilion)"),
+}
+TEST_PHOTOS = ("chelsea", "flower")
+TEXTURES = ("brick", "grass", "gravel")
+
+
+def resize(images, size):
+    """(N, C, H, W) in [-1, 1] -> (N, C, size, size), bicubic, anti-aliased when shrinking."""
+    shrinks = size < images.shape[-1]
+    return F.interpolate(images, (size, size), mode="bicubic", antialias=shrinks).clamp(-1, 1)
+
+
+def from_bytes(array):
+    """uint8 (H, W), (H, W, 3) or a batch of such -> float32 in [-1, 1] with channels before height and width."""
+    pixels = torch.as_tensor(array)
+    return pixels.movedim(-1, -3).contiguous().float() / 127.5 - 1 if pixels.shape[-1] == 3 else pixels.float()[..., None, :, :] / 127.5 - 1
+
+
+def _cut(picture, size):
+    """(C, H, W) -> (n, C, size, size): the tiles of a grid, row by row; the remainder at the right and below is left."""
+    return picture.unfold(1, size, size).unfold(2, size, size).permute(1, 2, 0, 3, 4).flatten(0, 1).contiguous()
+
+
+def digits(size=32):
+    """1,797 handwritten digits of 8x8 pixels, enlarged; labels 0 to 9."""
+    from sklearn.datasets import load_digits
+    raw = load_digits()
+    images = torch.tensor(raw.images, dtype=torch.float32)[:, None] / 8 - 1        # 17 grey levels, 0 to 16
+    return ImageSet(resize(images, size), torch.tensor(raw.target, dtype=torch.int64), classes=tuple("0123456789"),
+                    name="digits", licence="CC BY 4.0 (UCI, Alpaydin and Kaynak 1998)")
+
+
+def faces(size=32):
+    """100 grey faces of 25x25 pixels, resized; no labels."""
+    from skimage.data import lfw_subset
+    images = torch.tensor(lfw_subset()[:100], dtype=torch.float32)[:, None] * 2 - 1     # the other 100 are not faces
+    return ImageSet(resize(images, size), name="faces", licence="research use (Labeled Faces in the Wild, Huang et al. 2007)")
+
+
+def textures(size=32, split=None):
+    """Brick, grass and gravel, grey, cut into tiles that do not overlap. The test tiles are the lowest quarter of each."""
+    from skimage import data
+    if size > 128:
+        raise ValueError(f"load('textures', size={size}): the pictures are 512x512 and a quarter is kept for the test. Accepted: 8 to 128.")
+    region = {None: slice(0, 512), "train": slice(0, 384), "test": slice(384, 512)}[split]
+    tiles = [_cut(from_bytes(getattr(data, name)())[:, region], size) for name in TEXTURES]
+    labels = torch.cat([torch.full((len(t),), i) for i, t in enumerate(tiles)])
+    return ImageSet(torch.cat(tiles), labels, classes=TEXTURES, name="textures", licence="CC0 (scikit-image)")
+
+
+def photo(name, size=None):
+    """One photograph: (1, 3, H, W) in [-1, 1]; with `size`, its middle square resized to (1, 3, size, size).
+
+    Raises ValueError for a name that is not one of PHOTOS.
+    """
+    if name not in PHOTOS:
+        raise ValueError(f"There is no photo {name!r}. Known: {', '.join(PHOTOS)}.")
+    if PHOTOS[name][0] == "skimage":
+        from skimage import data
+        pixels = getattr(data, name)()
+    else:
+        from sklearn.datasets import load_sample_image
+        pixels = load_sample_image(f"{name}.jpg")
+    image = from_bytes(pixels.copy())[None]
+    if size is None:
+        return image
+    h, w = image.shape[-2:]
+    side = min(h, w)
+    top, left = (h - side) // 2, (w - side) // 2
+    return resize(image[..., top:top + side, left:left + side], size)
+
+
+def photos(size=32, split=None):
+    """Six colour photographs cut into tiles that do not overlap; `groups` says which photo a tile is from.
+
+    The split is by whole photo: no part of a test photo is ever in the training set.
+    """
+    chosen = [n for n in PHOTOS if split is None or (n in TEST_PHOTOS) == (split == "test")]
+    if size > 300:
+        raise ValueError(f"load('photos', size={size}): the smallest photo is 300 pixels high. Accepted: 8 to 300. "
+                         "For one whole photo: al.data.photo(name).")
+    tiles = [_cut(photo(n)[0], size) for n in chosen]
+    groups = torch.cat([torch.full((len(t),), list(PHOTOS).index(n)) for n, t in zip(chosen, tiles)])
+    return ImageSet(torch.cat(tiles), name="photos", groups=groups, licence="; ".join(f"{n}: {PHOTOS[n][1]}" for n in chosen))

@@ -1,0 +1,69 @@
+"""A small convolutional classifier: lesson 13, and later the judge of what generators make."""
+import torch
+from torch import nn
+
+from ..data import check_images
+from ..losses import cross_entropy
+
+
+class Classifier(nn.Module):
+    """Three times convolution, ReLU and max pooling, then two fully connected layers.
+
+    Args:
+        image_shape: (C, H, W); H and W multiples of 8.
+        n_classes: K, at least 2.
+        width: channels after the first layer; then twice and four times as many.
+        dropout: probability of dropping a feature before the last layer.
+        weight_decay: how strongly AdamW pulls weights to zero. lr: its learning rate.
+        loss: function (logits (N, K), labels (N,)) -> scalar.
+    """
+
+    def __init__(self, image_shape=(1, 32, 32), n_classes=10, width=16, dropout=0.0, weight_decay=0.0, lr=2e-3, loss=cross_entropy):
+        super().__init__()
+        c, h, w = image_shape
+        if h % 8 or w % 8 or min(h, w) < 8:
+            raise ValueError(f"Classifier(image_shape={tuple(image_shape)}): height and width are halved three times. Accepted: multiples of 8.")
+        if n_classes < 2:
+            raise ValueError(f"Classifier(n_classes={n_classes}): accepted are 2 or more.")
+        self.image_shape, self.n_classes = tuple(image_shape), n_classes
+        self.weight_decay, self.lr, self.loss = weight_decay, lr, loss
+        self.features = nn.Sequential(                                              # (C, 32, 32), say
+            nn.Conv2d(c, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),          # => (width, 16, 16)
+            nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # => (2 width, 8, 8)
+            nn.Conv2d(2 * width, 4 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # => (4 width, 4, 4)
+            nn.Flatten(), nn.Linear(4 * width * (h // 8) * (w // 8), 64), nn.ReLU(),    # => (64,)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(64, n_classes)                                        # => (K,) logits
+
+    def forward(self, images):
+        """(N, C, H, W) in [-1, 1] -> (N, K) logits."""
+        if tuple(images.shape[1:]) != self.image_shape:
+            raise ValueError(f"This Classifier takes images of shape {self.image_shape} and got {tuple(images.shape[1:])}. "
+                             "Load the data at that size, or build the classifier with image_shape=ds.images.shape[1:].")
+        return self.head(self.dropout(self.features(images)))
+
+    def optimizers(self):
+        return {"classifier": torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)}
+
+    def training_step(self, batch, optimizers):
+        if batch.labels is None:
+            raise ValueError("A Classifier learns from labels and the data has none. Load a set with classes.")
+        if batch.labels.max() >= self.n_classes:
+            raise ValueError(f"A label is {batch.labels.max()} and this Classifier has {self.n_classes} classes. "
+                             "Build it with n_classes=len(ds.classes).")
+        loss = self.loss(self(batch.images).float(), batch.labels)
+        optimizers["classifier"].zero_grad()
+        loss.backward()
+        optimizers["classifier"].step()
+        return {"loss": loss.detach()}
+
+    @torch.no_grad()
+    def predict(self, images):
+        """Logits (N, K) on the CPU, without dropout, 1,000 images at a time. images: (N, C, H, W) in [-1, 1]."""
+        check_images(images, "predict")
+        was_training, where = self.training, self.head.weight.device
+        self.eval()
+        logits = [self(chunk.to(where)).float().cpu() for chunk in images.split(1_000)]
+        self.train(was_training)
+        return torch.cat(logits)

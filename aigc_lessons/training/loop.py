@@ -1,0 +1,282 @@
+"""fit: what the training of every model shares, so that a model's file holds only the model."""
+import signal
+import threading
+import time
+from collections import namedtuple
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch.optim.swa_utils import AveragedModel
+
+from ..data import ImageSet, check_images
+from ..settings import autocast, device, profile
+from . import checkpoint as checkpoints
+from .progress import Progress
+from .weights import load_weights
+
+Batch = namedtuple("Batch", "images labels captions")
+CHECKPOINT_SECONDS = 30      # a crash loses at most this much
+
+
+class NonFiniteLoss(FloatingPointError):
+    """A loss became NaN or infinite. `history` holds what was recorded up to then."""
+
+
+@dataclass
+class History:
+    """What happened in a run.
+
+    Attributes:
+        losses: {name: list of float}, one a step. measures: {name: list of float}, one every `measure_every` steps.
+        steps, seconds: int and float; of the whole run, resumed parts included.
+        interrupted: True if the learner stopped it. weights: the name of the shipped weights, if these were loaded instead.
+    """
+    losses: dict = field(default_factory=dict)
+    measures: dict = field(default_factory=dict)
+    steps: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    weights: str | None = None
+
+    def __repr__(self):
+        if self.weights:
+            return f"History(loaded the shipped weights {self.weights!r}; nothing was trained)"
+        last = ", ".join(f"{k} {v[-1]:.4g}" for k, v in self.losses.items() if v)
+        return f"History({self.steps} steps in {self.seconds:.1f} s{', interrupted' if self.interrupted else ''}; last: {last or 'nothing'})"
+
+
+class _Sampler:
+    """Which images make the batch of step k: shuffled epochs without the short rest. Knows only seed and k, so that
+    resuming needs no state; each epoch's order is drawn on the CPU, so that every device sees the same batches."""
+
+    def __init__(self, n, batch_size, seed):
+        self.n, self.batch_size, self.seed, self.epoch = n, batch_size, seed, None
+
+    def __call__(self, step):
+        epoch, i = divmod(step, self.n // self.batch_size)
+        if epoch != self.epoch:
+            g = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+            self.order, self.epoch = torch.randperm(self.n, generator=g), epoch
+        return self.order[i * self.batch_size:(i + 1) * self.batch_size]
+
+
+def _batch(ds, index, where):
+    images = ds.images[index].to(where, memory_format=torch.channels_last)
+    labels = None if ds.labels is None else ds.labels[index].to(where)
+    return Batch(images, labels, None if ds.captions is None else [ds.captions[i] for i in index.tolist()])
+
+
+@contextmanager
+def _stop_softly():
+    """Ctrl-C (and a notebook's stop button) sets a flag, so that the step under way ends whole; a second one stops at once."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(number, frame):
+        if flag.is_set():
+            raise KeyboardInterrupt
+        flag.set()
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _random_state(where):
+    state = {"cpu": torch.get_rng_state()}
+    if where.type != "cpu":
+        state["device"] = torch.get_device_module(where).get_rng_state()
+    return state
+
+
+def _set_random_state(state, where):
+    torch.set_rng_state(state["cpu"])
+    if "device" in state and where.type != "cpu":
+        torch.get_device_module(where).set_rng_state(state["device"])
+
+
+@contextmanager
+def _own_randomness(where):
+    """Whatever is drawn inside leaves the caller's random state as it was."""
+    before = _random_state(where)
+    try:
+        yield
+    finally:
+        _set_random_state(before, where)
+
+
+def _check(model, data, steps, minutes, batch_size, weights):
+    for member in ("optimizers", "training_step"):
+        if not callable(getattr(model, member, None)):
+            raise TypeError(f"fit got a {type(model).__name__} without {member}(). A model has optimizers() and training_step(batch, optimizers).")
+    sets = [d if isinstance(d, ImageSet) else ImageSet(check_images(d, "fit")) for d in (data if isinstance(data, tuple) else (data,))]
+    for ds in sets:
+        check_images(ds.images, "fit")
+        if not 1 <= batch_size <= len(ds):
+            raise ValueError(f"fit(batch_size={batch_size}) with {len(ds)} images. Accepted: 1 to {len(ds)}. Give a smaller batch_size or more images.")
+    if (steps is None) == (minutes is None) and not (weights and steps is None):
+        raise ValueError(f"fit(steps={steps}, minutes={minutes}): give one of the two, steps= for a fixed number or minutes= for a fixed time.")
+    for name, value in (("steps", steps), ("minutes", minutes)):
+        if value is not None and not value > 0:
+            raise ValueError(f"fit({name}={value}): accepted is a number above 0.")
+    return sets
+
+
+def fit(model, data, *, steps=None, minutes=None, batch_size=64, seed=0, weights=None, checkpoint=None,
+        measure=None, measure_every=None, log_dir=None, preview=None):
+    """Train a model. The model is changed in place and left in eval mode, on the device of `al.settings().device`.
+
+    Args:
+        model: an nn.Module with optimizers() and training_step(batch, optimizers) -> {name: detached scalar}.
+            A batch has .images (B, C, H, W), .labels (B,) or None and .captions. A module `x_ema` of type AveragedModel
+            follows `x` after each step.
+        data: ImageSet, images (N, C, H, W), or a tuple of two ImageSets. Two are drawn from independently, unless the model
+            has `paired = True`: then item by item. The batch is then a tuple of two.
+        steps, minutes: when to stop; give one.
+        batch_size: images a step, at most len(data). What does not fill a batch at an epoch's end waits for the next epoch.
+        seed: of the order of the images and of the noise in training_step. The caller's random state is left as it was.
+        weights: name of shipped weights. They are loaded instead of training under the smoke profile, or when neither steps
+            nor minutes is given.
+        checkpoint: file that holds the run. If it exists the run goes on from there, and on the CPU ends bit for bit where
+            it would have ended without the interruption.
+        measure: function of the model (in eval mode, without gradients) -> {name: number}, called every measure_every steps.
+        log_dir: folder for TensorBoard.
+        preview: function of the model -> images to show while it trains. Default: 16 of model.sample with a fixed seed, if it has that.
+    Returns:
+        History. On KeyboardInterrupt too: the weights and the history so far are kept.
+    Raises:
+        ValueError, TypeError: arguments that do not go together. NonFiniteLoss: names the loss and the step.
+    """
+    sets = _check(model, data, steps, minutes, batch_size, weights)
+    if measure is not None and (measure_every is None or measure_every < 1):
+        raise ValueError(f"fit(measure=..., measure_every={measure_every}): say every how many steps to measure, 1 or more.")
+    where = device()
+    if weights and (profile() == "smoke" or (steps is None and minutes is None)):
+        load_weights(model, weights)
+        model.to(where).eval()
+        return History(weights=weights)
+    model.to(where, memory_format=torch.channels_last)
+    with _own_randomness(where), _stop_softly() as stop:
+        return _run(model, sets, where, stop, steps, minutes, batch_size, seed, checkpoint, measure, measure_every, log_dir, preview)
+
+
+def _run(model, sets, where, stop, steps, minutes, batch_size, seed, checkpoint, measure, measure_every, log_dir, preview):
+    optimizers = model.optimizers()
+    averages = {name: child for name, child in model.named_children() if isinstance(child, AveragedModel)}
+    history = History()
+    paired = getattr(model, "paired", False)
+    if paired and len({len(ds) for ds in sets}) > 1:
+        raise ValueError(f"fit got {len(sets[0])} and {len(sets[1])} images for a model that learns from pairs. Give as many of the one as of the other.")
+    samplers = [_Sampler(len(ds), batch_size, seed + (0 if paired else k)) for k, ds in enumerate(sets)]
+    run = {"seed": seed, "batch_size": batch_size, "data": checkpoints.fingerprint(sets)}
+    torch.manual_seed(seed)
+    state = checkpoints.load(checkpoint, model, run) if checkpoint else None
+    if state:
+        model.load_state_dict(state["weights"])
+        for name, optimizer in optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        _set_random_state(state["random"], where)
+        history = History(state["losses"], state["measures"], state["step"], state["seconds"])
+
+    def save():
+        if checkpoint:
+            checkpoints.save(checkpoint, {
+                "architecture": checkpoints.architecture(model), "run": run, "step": history.steps, "seconds": history.seconds,
+                "weights": model.state_dict(), "optimizers": {k: o.state_dict() for k, o in optimizers.items()},
+                "random": _random_state(where), "losses": history.losses, "measures": history.measures})
+
+    def pictures():
+        with _own_randomness(where), torch.no_grad():
+            model.eval()
+            shown = preview(model) if preview else model.sample(16, seed=seed)
+            model.train()
+            return shown
+
+    def status():
+        last = ", ".join(f"{k} {v[-1]:.4g}" for k, v in history.losses.items() if v)
+        goal = f" of {steps}" if steps else f", {minutes} min asked for"
+        return f"step {history.steps}{goal}, {history.seconds:.0f} s; {last}"
+
+    def record(pending):
+        """Losses leave the device here, all at once; on the CPU that is after each step."""
+        for name in pending[0]:
+            values = torch.stack([p[name].float() for p in pending]).tolist()
+            for i, value in enumerate(values):
+                if not value - value == 0:                  # NaN or infinite
+                    step = history.steps - len(pending) + i + 1
+                    error = NonFiniteLoss(
+                        f"{name} became {value} at step {step}. Training stopped; "
+                        + (f"{checkpoint} holds an earlier, finite state. " if checkpoint else "the model's weights may be damaged. ")
+                        + "Look for a logarithm or a division that reaches zero, or give the optimizer a smaller learning rate.")
+                    error.history = history
+                    raise error
+            history.losses.setdefault(name, []).extend(values)
+            if writer:
+                for i, value in enumerate(values):
+                    writer.add_scalar(name, value, history.steps - len(pending) + i + 1)
+        pending.clear()
+
+    def measured():
+        with _own_randomness(where), torch.no_grad():
+            model.eval()
+            for name, value in measure(model).items():
+                history.measures.setdefault(name, []).append(float(value))
+                if writer:
+                    writer.add_scalar(name, float(value), history.steps)
+            model.train()
+
+    writer = None
+    if log_dir:
+        from torch.utils.tensorboard import SummaryWriter
+        writer = SummaryWriter(log_dir)
+    screen = Progress(type(model).__name__, pictures if preview or hasattr(model, "sample") else None)
+    pending, between = [], where.type == "cpu"
+    whole = True                                             # False while a step is under way
+    began = time.monotonic() - history.seconds
+    saved = time.monotonic()
+    model.train()
+    if state is None:
+        save()
+    try:
+        while not stop.is_set() and (history.steps < steps if steps else time.monotonic() - began < minutes * 60):
+            batch = tuple(_batch(ds, sampler(history.steps), where) for ds, sampler in zip(sets, samplers))
+            whole = False
+            with autocast():
+                losses = model.training_step(batch if len(batch) > 1 else batch[0], optimizers)
+            for name, average in averages.items():
+                average.update_parameters(getattr(model, name.removesuffix("_ema")))
+            history.steps += 1
+            whole = True
+            history.seconds = time.monotonic() - began
+            pending.append(losses)
+            if between or len(pending) == 50:
+                record(pending)
+            if measure and history.steps % measure_every == 0:
+                measured()
+            screen.update(status, history.losses)
+            if checkpoint and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                if pending:
+                    record(pending)
+                save()
+                saved = time.monotonic()
+        history.interrupted = stop.is_set()
+    except KeyboardInterrupt:
+        history.interrupted = True
+    finally:
+        model.eval()
+        if writer:
+            writer.close()
+    if pending:
+        record(pending)
+    if whole:                                                # a step cut in two is not worth keeping
+        save()
+    screen.close(status(), history.losses)
+    if history.interrupted:
+        print(f"Stopped at step {history.steps}. The model keeps its weights."
+              + (f" The same call continues from {checkpoint}." if checkpoint else " Give checkpoint=FILE to be able to continue."), flush=True)
+    return history

@@ -1,0 +1,85 @@
+"""Shipped weights: safetensors in half precision, and a manifest that says where each came from and what it scores."""
+import difflib
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+from .checkpoint import write_atomically
+
+SHIPPED = Path(__file__).with_name("shipped")
+LIMIT = 2_000_000          # bytes a file
+
+
+def manifest():
+    """{name: record}: file, sha256, model and its arguments, command, profile, seed, steps, seconds, versions, metrics."""
+    return json.loads((SHIPPED / "manifest.json").read_text(encoding="utf-8"))
+
+
+def read_weights(name):
+    """{tensor's name: float32 tensor} of shipped weights, after their hash was checked.
+
+    Raises:
+        ValueError: unknown name, or the file's content is not what the manifest says. FileNotFoundError: no such file.
+    """
+    known = manifest()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        raise ValueError(f"There are no shipped weights {name!r}. " + (f"Did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(known)}.")
+    path = SHIPPED / known[name]["file"]
+    again = f"Restore it with `git checkout -- aigc_lessons/training/shipped`, or make it anew with `{known[name]['command']}`."
+    if not path.exists():
+        raise FileNotFoundError(f"The weights {name!r} should be in {path}, and that file is missing. {again}")
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != known[name]["sha256"]:
+        raise ValueError(f"The weights {name!r} in {path} are damaged or altered: their sha256 is not the manifest's. {again}")
+    from safetensors.torch import load
+    return {k: v.float() if v.is_floating_point() else v for k, v in load(data).items()}
+
+
+def load_weights(model, name):
+    """Load shipped weights into `model`, in place, and return it. Nothing is changed unless all of them fit.
+
+    Raises ValueError if the model was built with other arguments than the weights (and as `read_weights` does).
+    """
+    tensors = read_weights(name)
+    mine = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    theirs = {k: tuple(v.shape) for k, v in tensors.items()}
+    if mine != theirs:
+        first = next(k for k in {**theirs, **mine} if theirs.get(k) != mine.get(k))
+        record = manifest()[name]
+        arguments = ", ".join(f"{k}={v!r}" for k, v in record["arguments"].items())
+        raise ValueError(f"The weights {name!r} do not fit this {type(model).__name__}: {first} is {theirs.get(first)} there and "
+                         f"{mine.get(first)} here. Build it as al.models.{record['model']}({arguments}), or train it: give steps=.")
+    model.load_state_dict(tensors)
+    return model
+
+
+def save_weights(model, name, record):
+    """Write `model`'s weights as shipped weights `name`, in half precision, and enter `record` in the manifest.
+
+    Args:
+        record: what the manifest should say beside file, bytes and sha256.
+    Raises ValueError if they are larger than 2 MB.
+    """
+    from safetensors.torch import save
+    tensors = {k: (v.half() if v.is_floating_point() else v).contiguous().cpu() for k, v in model.state_dict().items()}
+    data = save(tensors)
+    if len(data) > LIMIT:
+        raise ValueError(f"The weights {name!r} take {len(data):,} bytes. Accepted: {LIMIT:,}. Build a narrower model.")
+    SHIPPED.mkdir(exist_ok=True)
+    path = SHIPPED / f"{name}.safetensors"
+    known = manifest() if (SHIPPED / "manifest.json").exists() else {}
+    known[name] = {"file": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **record}
+    write_atomically(path, data)
+    write_atomically(SHIPPED / "manifest.json", (json.dumps(dict(sorted(known.items())), indent=1) + "\n").encode())
+
+
+def half_precision(model):
+    """Round the weights as shipping them will, so that what is measured is what is shipped."""
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half())
+    return model
