@@ -66,8 +66,8 @@ def load(size=32, n=6_000, seed=0, variant="plain"):
     g = torch.Generator().manual_seed(seed)
     kind = torch.randint(len(KINDS), (n,), generator=g)
     colour = torch.randint(len(COLOURS), (n,), generator=g)
-    radius = 0.22 + 0.20 * torch.rand(n, generator=g)
-    room = 1 - 1.56 * radius                              # the triangle's corner reaches 1.555 radii: never cut off
+    radius = 0.20 + 0.18 * torch.rand(n, generator=g)
+    room = 0.90 - 1.56 * radius                           # the triangle's corner reaches 1.555 radii: it never touches the border
     x = (2 * torch.rand(n, generator=g) - 1) * room
     y = (2 * torch.rand(n, generator=g) - 1) * room
     scene = (kind, colour, x, y, radius)
