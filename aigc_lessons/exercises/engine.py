@@ -1,0 +1,380 @@
+"""What an exercise is, and how an answer to it is judged.
+
+The right values are computed first, in float64; only then does the learner's function run, on fresh float32 copies. It
+passes if shape, values and gradients agree in every case to 1e-4 of the largest expected value.
+"""
+import copy
+import dis
+import inspect
+import re
+import sysconfig
+import textwrap
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+TOLERANCE = 1e-4                              # of the largest expected value
+STUB = "{name}: write your answer here"       # what the NotImplementedError of an untouched stub says
+SHOWN = 24                                    # tensors of up to this many elements are printed
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of the function: plain data only (float32 or integer tensors, numbers, lists, None).
+
+    `gradients` names the inputs whose gradients are compared: a position in `args` or a key of `kwargs`.
+    """
+    label: str
+    args: tuple
+    kwargs: dict = field(default_factory=dict)
+    gradients: tuple = ()
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer that learners give: its name, one sentence that names the cause, and the function itself."""
+    name: str
+    hint: str
+    function: Callable | None = None
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A task with everything that is needed to judge an answer.
+
+    Attributes:
+        docstring: what the learner reads: shapes, reduction, units.
+        points: for a correct answer; minutes: that it takes about.
+        reference: the course's own function; its parameters are the pinned signature.
+        cases: seed -> list of Case.
+        alternatives: {how: function}, other correct ways of writing it.
+        mistakes: tuple of Mistake.
+        differentiable: an answer through which no gradient flows is wrong.
+    """
+    name: str
+    lesson: int
+    docstring: str
+    points: int
+    minutes: int
+    reference: Callable
+    cases: Callable
+    alternatives: dict
+    mistakes: tuple
+    differentiable: bool = False
+
+    @property
+    def signature(self):
+        return f"{self.name}{inspect.signature(self.reference)}"
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """What came of a check.
+
+    Attributes:
+        outcome: "correct", "wrong", "not_attempted" or "error".
+        points: earned, all or none.
+        mistake, hint: name of the known mistake that the answer equals and its sentence, or None.
+        message: the whole report, plain text.
+    """
+    outcome: str
+    points: int
+    message: str
+    mistake: str | None = None
+    hint: str | None = None
+
+    def __repr__(self):
+        return self.message
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A case with its right answer: float64 value, gradients in the order of case.gradients, and whether it is an int."""
+    case: Case
+    value: torch.Tensor
+    gradients: tuple
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a function did with a case. `problem`: why its value cannot be compared at all."""
+    value: torch.Tensor | None = None
+    gradients: tuple = ()
+    problem: str | None = None
+    error: BaseException | None = None
+    damaged: bool = False
+
+
+CHANGES_INPUT = Mistake("changes its input", "Your function writes into its own argument; work on a copy, "
+                        "such as x.clone(), or build a new value.")
+NO_GRADIENT = Mistake("breaks the graph", "Your values are right, but no gradient flows back through them: .item(), .detach(), "
+                      "NumPy and torch.tensor(...) cut the graph.")
+
+
+def prepare(exercise, seed):
+    """The exercise's cases for a seed, each with its right answer: list of Expected. No learner's code runs here."""
+    prepared = []
+    for case in exercise.cases(seed):
+        args, kwargs, tracked = _inputs(case, torch.float64, track=True)
+        value = _call(exercise.reference, args, kwargs)
+        gradients = _gradients(value, tracked)
+        value = value.detach() if isinstance(value, torch.Tensor) else value
+        prepared.append(Expected(case, torch.as_tensor(value, dtype=torch.float64), gradients, isinstance(value, int)))
+    return prepared
+
+
+def observe(function, expected):
+    """Run a function on fresh copies of a case's inputs: a Seen. Only KeyboardInterrupt and its like pass through.
+
+    It runs twice: on plain tensors, as NumPy and in-place writing want them, then on tracked ones for the gradients.
+    """
+    case = expected.case
+    args, kwargs, _ = _inputs(case, torch.float32, track=False)
+    try:
+        value = _call(function, args, kwargs)
+    except (Exception, SystemExit) as error:
+        return Seen(error=error)
+    damaged = not all(map(_unchanged, [*args, *kwargs.values()], [*case.args, *case.kwargs.values()]))
+    value, problem = _as_tensor(value, expected.whole)
+    gradients = (None,) * len(case.gradients)
+    if gradients and not problem and not damaged:
+        args, kwargs, tracked = _inputs(case, torch.float32, track=True)
+        try:
+            gradients = _gradients(_call(function, args, kwargs), tracked)
+        except (Exception, SystemExit):
+            pass                                         # works on plain tensors only, NumPy for one: no gradient
+    return Seen(value, gradients, problem, None, damaged)
+
+
+def fault(seen, expected, differentiable):
+    """What is wrong with what was seen, in one line; None if all is right."""
+    if seen.error is not None:
+        return f"It raises {type(seen.error).__name__}."
+    if seen.damaged:
+        return "It changes its input."
+    if seen.problem:
+        return f"It returns {seen.problem}."
+    if seen.value.shape != expected.value.shape:
+        return f"The shape should be {tuple(expected.value.shape)}, and is {tuple(seen.value.shape)}."
+    if not (torch.equal(seen.value.double(), expected.value) if expected.whole else _close(seen.value, expected.value)):
+        return _difference(seen.value, expected.value)
+    for where, got, want in zip(expected.case.gradients, seen.gradients, expected.gradients):
+        which = f"input {where + 1}" if isinstance(where, int) else where
+        if got is None and differentiable:
+            return f"The value is right, but no gradient reaches {which}."
+        if got is not None and not _close(got, want):
+            return (f"The value is right, the gradient that reaches {which} is not (that of a fixed weighted sum of the result):\n"
+                    f"  expected {_show(want)}\n  got      {_show(got)}")
+    return None
+
+
+def judge(exercise, function, seed=0):
+    """Run `function` on the exercise's cases and compare with the reference: a Result."""
+    prepared = prepare(exercise, seed)
+    if _is_empty(function):
+        return _not_attempted(exercise)
+    misfit = _signature_misfit(function, prepared)
+    if misfit:
+        return Result("error", 0, f"{exercise.name}: error. Your function cannot be called as the exercise calls it: {misfit}.\n"
+                                  f"  Its first line should be: def {exercise.signature}:")
+    seen = []
+    for expected in prepared:
+        seen.append(observe(function, expected))
+        error = seen[-1].error
+        if isinstance(error, NotImplementedError) and str(error) == STUB.format(name=exercise.name):
+            return _not_attempted(exercise)
+    faults = [fault(s, expected, exercise.differentiable) for s, expected in zip(seen, prepared)]
+    if not any(faults):
+        return Result("correct", exercise.points, f"{exercise.name}: correct. {exercise.points} of {exercise.points} points.")
+
+    known = _diagnose(exercise, seen, prepared)
+    named = {"mistake": known.name, "hint": known.hint} if known else {}
+    raised = [(s.error, expected.case) for s, expected in zip(seen, prepared) if s.error is not None]
+    if raised:
+        message = _error_report(exercise, *raised[0]) + (f"\n  A known mistake, {known.name!r}: {known.hint}" if known else "")
+        return Result("error", 0, message, **named)
+    if known:
+        return Result("wrong", 0, f"{exercise.name}: wrong. A known mistake, {known.name!r}:\n  {known.hint}", **named)
+    return Result("wrong", 0, _wrong_report(exercise, seen, prepared, faults))
+
+
+# Running
+
+def _inputs(case, dtype, track):
+    """Fresh copies (args, kwargs, tracked): floating tensors in `dtype`, those of case.gradients tracked on request."""
+    def fresh(value):
+        if not isinstance(value, torch.Tensor):
+            return copy.deepcopy(value)
+        return value.to(dtype, copy=True) if value.is_floating_point() else value.clone()
+
+    args, kwargs = [fresh(v) for v in case.args], {k: fresh(v) for k, v in case.kwargs.items()}
+    tracked = [args[k] if isinstance(k, int) else kwargs[k] for k in case.gradients]
+    if track:
+        for tensor in tracked:
+            tensor.requires_grad_()
+    return args, kwargs, tracked
+
+
+def _call(function, args, kwargs):
+    """Call with gradients on, and leave random state and grad mode as they were. A call that draws draws the same again."""
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.default_generator.manual_seed(0)
+        return function(*args, **kwargs)
+
+
+def _gradients(value, tracked):
+    """Gradients of a fixed random projection of `value`; None where none arrives."""
+    if not tracked or not isinstance(value, torch.Tensor) or not value.requires_grad:
+        return (None,) * len(tracked)
+    generator = torch.Generator().manual_seed(0)
+    projection = torch.randn(value.shape, generator=generator, dtype=torch.float64).to(value)
+    with torch.enable_grad():                            # check may be called under no_grad
+        return torch.autograd.grad((value * projection).sum(), tracked, allow_unused=True)
+
+
+def _unchanged(now, before):
+    return torch.equal(now, before) if isinstance(before, torch.Tensor) else now == before
+
+
+def _as_tensor(value, whole):
+    """(tensor, None), or (None, problem) where a learner's return value cannot be compared."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None:
+        return None, "None: the return line is missing"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return torch.tensor(float(value), dtype=torch.float64), None
+    accepted = "an int" if whole else "a tensor of floats"
+    try:
+        tensor = torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value.detach().cpu().clone()
+    except (TypeError, AttributeError):
+        return None, f"a {type(value).__name__}, where {accepted} is expected"
+    if tensor.dtype == torch.bool or tensor.is_complex() or not (whole or tensor.is_floating_point()):
+        return None, f"a tensor of {tensor.dtype}, where {accepted} is expected"
+    return tensor, None
+
+
+def _is_empty(function):
+    """Whether the body is nothing but a docstring, pass or `...`."""
+    if not hasattr(function, "__code__"):
+        return False
+    code = [i for i in dis.get_instructions(function) if i.opname not in ("RESUME", "NOP")]
+    return [i.opname for i in code] in (["LOAD_CONST", "RETURN_VALUE"], ["RETURN_CONST"]) and code[0].argval is None
+
+
+def _signature_misfit(function, prepared):
+    """Why the function cannot take the arguments of the cases, or None."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):                      # built-in functions have none
+        return None
+    for expected in prepared:
+        try:
+            signature.bind(*expected.case.args, **expected.case.kwargs)
+        except TypeError as error:
+            return str(error)
+    return None
+
+
+# Comparing
+
+def _close(got, want):
+    """Same shape, and equal to TOLERANCE of the largest finite value wanted (1 if all are 0). NaN equals NaN."""
+    if got.shape != want.shape:
+        return False
+    got, want = got.double(), want.double()
+    finite = want[want.isfinite()]
+    scale = finite.abs().max().item() if finite.numel() else 0
+    same = (got == want) | (got.isnan() & want.isnan()) | ((got - want).abs() <= TOLERANCE * (scale or 1))
+    return bool(same.all())
+
+
+def _alike(a, b):
+    """Whether two functions did the same with a case. Gradients count where both have them."""
+    if a.error is not None or b.error is not None:
+        return type(a.error) is type(b.error)
+    if a.problem or b.problem:
+        return a.problem == b.problem
+    return _close(a.value, b.value) and all(
+        _close(g, h) for g, h in zip(a.gradients, b.gradients) if g is not None and h is not None)
+
+
+def _diagnose(exercise, seen, prepared):
+    """The known mistake that does in every case what was seen, or None."""
+    if all(s.error is not None for s in seen):           # a typing error is no known mistake
+        return None
+    if any(s.damaged for s in seen):
+        return CHANGES_INPUT
+    if not any(fault(s, e, differentiable=False) for s, e in zip(seen, prepared)):
+        return NO_GRADIENT                               # nothing is missing but gradients
+    for mistake in exercise.mistakes:
+        if all(_alike(observe(mistake.function, e), s) for e, s in zip(prepared, seen)):
+            return mistake
+    return None
+
+
+# Reporting
+
+def _not_attempted(exercise):
+    return Result("not_attempted", 0, f"{exercise.name}: not attempted yet. It is worth {exercise.points} points and takes about "
+                  f"{exercise.minutes} minutes.\n  {exercise.signature}\n{textwrap.indent(exercise.docstring, '  ')}")
+
+
+def _error_report(exercise, error, case):
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", f"{type(error).__name__}: {error}")
+    return f"{exercise.name}: error in the case {case.label!r}.\n{_own_line(error)}  {text}"
+
+
+def _own_line(error):
+    """The last line of the learner's own that was running; '' if there is none."""
+    libraries = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename).resolve()
+        if not any(path.is_relative_to(folder) for folder in (*libraries, Path(__file__).resolve().parents[1])):
+            return f"  line {frame.lineno}: {frame.line}\n"
+    return ""
+
+
+def _wrong_report(exercise, seen, prepared, faults):
+    failing = [(e, s, f) for e, s, f in zip(prepared, seen, faults) if f]
+    expected, got, reason = min(failing, key=lambda entry: _size(entry[0].case))
+    case = expected.case
+    inputs = dict(zip(inspect.signature(exercise.reference).parameters, case.args)) | case.kwargs
+    lines = [f"{exercise.name}: wrong in {len(failing)} of {len(prepared)} cases. The smallest one that fails: {case.label}",
+             *(f"  {name} = {_show(value)}" for name, value in inputs.items()),
+             f"  expected {_show(expected.value)}",
+             *([] if got.problem else [f"  got      {_show(got.value)}"]),
+             f"  {reason}"]
+    return "\n".join(lines)
+
+
+def _size(case):
+    """Number of elements in a case's inputs."""
+    return sum(v.numel() if isinstance(v, torch.Tensor) else len(v) if isinstance(v, list) else 1
+               for v in (*case.args, *case.kwargs.values()))
+
+
+def _show(value):
+    """A value as text: numbers to 4 digits, tensors of more than SHOWN elements by their shape."""
+    if isinstance(value, (list, tuple)):
+        left, right = "[]" if isinstance(value, list) else "()"
+        return left + ", ".join(map(_show, value)) + right
+    if not isinstance(value, torch.Tensor):
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if value.numel() > SHOWN:
+        return f"tensor of shape {tuple(value.shape)}"
+    return _show(value.tolist()) + (f", shape {tuple(value.shape)}" if value.ndim else "")
+
+
+def _difference(got, want):
+    """Where two tensors of one shape differ most, in one line."""
+    gap = (got.double() - want).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
+    where = np.unravel_index(int(gap.argmax()), tuple(gap.shape))
+    index = "[" + ", ".join(str(int(i)) for i in where) + "]" if want.ndim else ""
+    here = tuple(int(i) for i in where)
+    return f"The largest difference: result{index} should be {_show(want[here].item())}, and is {_show(got[here].item())}."

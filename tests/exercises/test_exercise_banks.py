@@ -1,0 +1,170 @@
+"""Teeth: every known mistake is rejected and named, every correct alternative accepted, mechanical damage noticed."""
+
+import functools
+import inspect
+
+import pytest
+import torch
+
+import aigc_lessons as al
+from aigc_lessons.exercises.engine import fault, observe, prepare
+
+SEEDS = range(100)
+NAMES = al.exercises.names()
+
+
+@functools.cache
+def prepared(name, seed):
+    return prepare(al.exercises.get(name), seed)
+
+
+def accepted(name, function, seed):
+    differentiable = al.exercises.get(name).differentiable
+    return all(fault(observe(function, e), e, differentiable) is None for e in prepared(name, seed))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bank_is_complete(name):
+    exercise = al.exercises.get(name)
+    assert len(exercise.mistakes) >= 8 and len(exercise.alternatives) >= 3
+    assert len({m.name for m in exercise.mistakes}) == len(exercise.mistakes)
+    assert len({m.hint for m in exercise.mistakes}) == len(exercise.mistakes)
+    for mistake in exercise.mistakes:
+        assert "you" in mistake.hint.lower() and mistake.hint.endswith(".") and ". " not in mistake.hint
+    assert exercise.points > 0 and exercise.minutes > 0
+    assert all(p in exercise.docstring for p in inspect.signature(exercise.reference).parameters)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_alternative_is_accepted(name, record_property):
+    alternatives = al.exercises.get(name).alternatives
+    refused = [(how, seed) for how, f in alternatives.items() for seed in SEEDS if not accepted(name, f, seed)]
+    right = len(alternatives) - len({how for how, _ in refused})
+    record_property("teeth", (name, "alternatives accepted", right, len(alternatives)))
+    assert not refused
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_mistake_is_rejected(name, record_property):
+    mistakes = al.exercises.get(name).mistakes
+    survived = [(m.name, seed) for m in mistakes for seed in SEEDS if accepted(name, m.function, seed)]
+    killed = len(mistakes) - len({mistake for mistake, _ in survived})
+    record_property("teeth", (name, "known mistakes rejected", killed, len(mistakes)))
+    assert not survived
+
+
+@pytest.mark.parametrize("seed", (0, 1, 2))
+@pytest.mark.parametrize("name", NAMES)
+def test_every_mistake_is_named(name, seed):
+    for mistake in al.exercises.get(name).mistakes:
+        result = al.exercises.check(name, mistake.function, seed)
+        assert (result.mistake, result.hint, result.points) == (mistake.name, mistake.hint, 0)
+        assert result.outcome in ("wrong", "error") and mistake.hint in result.message
+
+
+TENSOR_DAMAGE = {
+    "negated": lambda t: -t,
+    "a thousandth too large": lambda t: t * 1.001,
+    "shifted by a thousandth of its scale": lambda t: t + 1e-3 * t.abs().max(),
+    "mirrored": lambda t: t.flip(-1) if t.ndim else t,
+    "upside down": lambda t: t.flip(-2) if t.ndim > 1 else t,
+    "batch rolled": lambda t: t.roll(1, 0) if t.ndim else t,
+    "first sample everywhere": lambda t: t[:1].expand_as(t) if t.ndim else t,
+    "last sample zero": lambda t: torch.cat([t[:-1], 0 * t[-1:]]) if t.ndim else t,
+    "NaN": lambda t: t * float("nan"),
+    "one value NaN": lambda t: t + torch.full_like(t, float("nan")).where(t == t.max(), torch.zeros_like(t)),
+    "zeros": lambda t: t * 0,
+    "half precision": lambda t: t.half().float(),
+    "whole numbers": lambda t: t.long(),
+    "one more axis": lambda t: t[None],
+    "the value right, the gradient doubled": lambda t: 2 * t - t.detach(),
+    "the value right, no gradient": lambda t: t.detach(),
+}
+NUMBER_DAMAGE = {
+    "negated": lambda n: -n,
+    "one more": lambda n: n + 1,
+    "one less": lambda n: n - 1,
+    "doubled": lambda n: 2 * n,
+    "a tenth more": lambda n: n + 0.1,
+    "zero": lambda n: 0,
+    "text": lambda n: str(n),
+    "in a list": lambda n: [n],
+    "in a tensor of one axis": lambda n: torch.tensor([n]),
+    "yes or no": lambda n: n > 0,
+}
+
+
+def damages(name):
+    """What can be damaged in an exercise's result: {how: change}."""
+    exercise, first = al.exercises.get(name), prepared(name, 0)[0]
+    if first.whole:
+        return NUMBER_DAMAGE
+    skipped = set()
+    if not first.case.gradients:
+        skipped.add("the value right, the gradient doubled")
+    if not exercise.differentiable:
+        skipped.add("the value right, no gradient")  # plain loops and NumPy are correct answers there
+    if first.value.ndim == 0:
+        skipped |= {"mirrored", "upside down", "batch rolled", "first sample everywhere", "last sample zero"}
+    return {how: change for how, change in TENSOR_DAMAGE.items() if how not in skipped}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_mechanical_damage_is_rejected(name, record_property):
+    reference = al.exercises.get(name).reference
+    changes = damages(name)
+    survived = [
+        (how, seed)
+        for how, change in changes.items()
+        for seed in SEEDS
+        if accepted(name, lambda *args, change=change, **kwargs: change(reference(*args, **kwargs)), seed)
+    ]
+    record_property("teeth", (name, "mechanical ones rejected", len(changes) - len({how for how, _ in survived}), len(changes)))
+    assert not survived
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cases_are_drawn_from_the_seed(name):
+    cases = al.exercises.get(name).cases
+    assert str(cases(3)) == str(cases(3))
+    assert name == "flip_horizontal" or str(cases(3)) != str(cases(4))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cases_hold_plain_data(name):
+    def plain(value):
+        if isinstance(value, (list, tuple)):
+            return all(map(plain, value))
+        return value is None or type(value) in (int, float) or (
+            type(value) is torch.Tensor and value.dtype in (torch.float32, torch.int64) and not value.requires_grad)
+
+    for case in al.exercises.get(name).cases(0):
+        assert plain(case.args) and plain(list(case.kwargs.values()))
+
+
+PINNED = {
+    "flip_horizontal": "(image)",
+    "rotation_matrix": "(degrees)",
+    "warp": "(image, matrix)",
+    "conv2d": "(x, weight, bias=None, stride=1, padding=0)",
+    "max_pool2d": "(x, kernel_size, stride)",
+    "conv_transpose2d": "(x, weight, stride=1, padding=0)",
+    "receptive_field": "(layers)",
+    "cross_entropy": "(logits, target)",
+    "dropout": "(x, p, keep)",
+    "early_stop": "(losses, patience)",
+}
+
+
+def test_names_and_signatures_are_the_pinned_ones():
+    signatures = {name: al.exercises.get(name).signature for name in NAMES}
+    assert {n: signatures.get(n) for n in PINNED} == {n: n + s for n, s in PINNED.items()}
+    assert al.exercises.names(11) == ("flip_horizontal", "rotation_matrix", "warp")
+
+
+def test_the_reference_is_the_course_function_itself():
+    from aigc_lessons.training.early_stopping import early_stop
+
+    homes = {"cross_entropy": al.losses.cross_entropy, "early_stop": early_stop}
+    for name in PINNED:
+        assert al.exercises.get(name).reference is (homes.get(name) or getattr(al.ops, name))
