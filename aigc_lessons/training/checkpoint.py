@@ -1,7 +1,6 @@
 """Checkpoints: the whole state of a run in one file, replaced in one step."""
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -11,15 +10,15 @@ def write_atomically(path, data):
     """Write bytes so that at every moment `path` holds either the old content or the new, never a part."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    partial = path.with_name(f".{path.name}-{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(partial, "wb") as file:
             file.write(data) if isinstance(data, bytes) else data(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 

@@ -128,7 +128,7 @@ def _check(model, data, steps, minutes, batch_size, weights):
 
 
 def fit(model, data, *, steps=None, minutes=None, batch_size=64, seed=0, weights=None, checkpoint=None,
-        measure=None, measure_every=None, log_dir=None, preview=None):
+        measure=None, measure_every=None, log_dir=None, preview=None, progress=True):
     """Train a model. The model is changed in place and left in eval mode, on the device of `al.settings().device`.
 
     Args:
@@ -147,6 +147,7 @@ def fit(model, data, *, steps=None, minutes=None, batch_size=64, seed=0, weights
         measure: function of the model (in eval mode, without gradients) -> {name: number}, called every measure_every steps.
         log_dir: folder for TensorBoard.
         preview: function of the model -> images to show while it trains. Default: 16 of model.sample with a fixed seed, if it has that.
+        progress: show runs of more than 2 s; False for runs that are repeated many times.
     Returns:
         History. On KeyboardInterrupt too: the weights and the history so far are kept.
     Raises:
@@ -162,10 +163,11 @@ def fit(model, data, *, steps=None, minutes=None, batch_size=64, seed=0, weights
         return History(weights=weights)
     model.to(where, memory_format=torch.channels_last)
     with _own_randomness(where), _stop_softly() as stop:
-        return _run(model, sets, where, stop, steps, minutes, batch_size, seed, checkpoint, measure, measure_every, log_dir, preview)
+        return _run(model, sets, where, stop, steps, minutes, batch_size, seed, checkpoint, measure, measure_every, log_dir, preview, progress)
 
 
-def _run(model, sets, where, stop, steps, minutes, batch_size, seed, checkpoint, measure, measure_every, log_dir, preview):
+def _run(model, sets, where, stop, steps, minutes, batch_size, seed, checkpoint, measure, measure_every, log_dir, preview,
+         progress):
     optimizers = model.optimizers()
     averages = {name: child for name, child in model.named_children() if isinstance(child, AveragedModel)}
     history = History()
@@ -234,7 +236,7 @@ def _run(model, sets, where, stop, steps, minutes, batch_size, seed, checkpoint,
     if log_dir:
         from torch.utils.tensorboard import SummaryWriter
         writer = SummaryWriter(log_dir)
-    screen = Progress(type(model).__name__, pictures if preview or hasattr(model, "sample") else None)
+    screen = Progress(type(model).__name__, pictures if preview or hasattr(model, "sample") else None, progress)
     pending, between = [], where.type == "cpu"
     whole = True                                             # False while a step is under way
     began = time.monotonic() - history.seconds

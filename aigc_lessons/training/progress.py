@@ -25,13 +25,14 @@ class Progress:
     Args:
         title: str, the model's name.
         preview: function without arguments that returns images (N, C, H, W) to show, or None.
+        wanted: False shows nothing.
     """
 
-    def __init__(self, title, preview=None):
+    def __init__(self, title, preview=None, wanted=True):
         self.title, self.preview = title, preview
         self.notebook = in_notebook()
         self.handle = None
-        self.due = time.monotonic() + QUIET
+        self.due = time.monotonic() + QUIET if wanted else float("inf")
         self.shown = False
 
     def update(self, status, losses):
