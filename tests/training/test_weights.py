@@ -1,0 +1,115 @@
+"""Shipped weights: each loads, is what the manifest says, and scores what the manifest says."""
+
+import hashlib
+import json
+
+import pytest
+import torch
+
+import aigc_lessons as al
+from aigc_lessons.training import recipes, weights
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """The shipped folder, copied so that it can be damaged."""
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    for file in weights.SHIPPED.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(weights, "SHIPPED", folder)
+    return folder
+
+
+def built(name):
+    record = weights.manifest()[name]
+    return getattr(al.models, record["model"])(**record["arguments"])
+
+
+def test_the_manifest_names_every_file_and_nothing_else():
+    known = weights.manifest()
+    assert {r["file"] for r in known.values()} == {p.name for p in weights.SHIPPED.iterdir()} - {"manifest.json"}
+    assert sum(r["bytes"] for r in known.values()) <= 25_000_000
+    assert set(known) == set(recipes.RECIPES)
+
+
+@pytest.mark.parametrize("name", weights.manifest())
+def test_hash_size_and_record(name):
+    record = weights.manifest()[name]
+    data = (weights.SHIPPED / record["file"]).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == record["sha256"] and len(data) == record["bytes"] <= weights.LIMIT
+    assert {"command", "profile", "seed", "steps", "seconds", "torch", "python", "licence", "metrics"} <= set(record)
+    assert record["command"].startswith(f"aigc-lessons train {name} --save") and record["profile"] != "smoke"
+    recipe = recipes.RECIPES[name]
+    assert recipe.model.__name__ == record["model"] and json.loads(json.dumps(recipe.arguments)) == record["arguments"]
+
+
+@pytest.mark.parametrize("name", weights.manifest())
+def test_it_scores_what_the_manifest_says(name):
+    model = al.training.load_weights(built(name), name)
+    scores = recipes.score(name, model.eval())
+    for measure, value in weights.manifest()[name]["metrics"].items():
+        assert scores[measure] == pytest.approx(value, abs=0.006)  # two pictures of 359: rounding on another processor
+
+
+def test_fit_loads_them_under_smoke_or_when_neither_steps_nor_minutes_is_given(monkeypatch):
+    ds = al.data.load("digits")[:70]
+    expected = weights.read_weights("classifier-digits")
+    for profile, given, loaded in (("smoke", dict(steps=2), True), ("laptop", {}, True), ("laptop", dict(steps=2), False)):
+        monkeypatch.setenv("AIGC_PROFILE", profile)
+        model = built("classifier-digits")
+        history = al.fit(model, ds, seed=0, weights="classifier-digits", **given)
+        assert (history.weights == "classifier-digits") is loaded and history.steps == (0 if loaded else 2)
+        assert all(torch.equal(v, expected[k]) for k, v in model.state_dict().items()) is loaded
+        assert not model.training
+    assert "shipped weights" in repr(al.training.History(weights="x"))
+
+
+def test_unknown_missing_altered_and_damaged(copy):
+    with pytest.raises(ValueError, match="no shipped weights 'classifer-digits'. Did you mean 'classifier-digits'"):
+        weights.read_weights("classifer-digits")
+    file = copy / "classifier-digits.safetensors"
+    good = file.read_bytes()
+    model = built("classifier-digits")
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    for bad in (good[:-1], good[:100], b"", good[:-1] + bytes([good[-1] ^ 1])):
+        file.write_bytes(bad)
+        with pytest.raises(ValueError, match="damaged or altered.*aigc-lessons train classifier-digits --save"):
+            weights.load_weights(model, "classifier-digits")
+    file.unlink()
+    with pytest.raises(FileNotFoundError, match="is missing.*Restore it"):
+        weights.load_weights(model, "classifier-digits")
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_another_architecture():
+    model = al.models.Classifier(width=8)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"features.0.bias is \(16,\) there and \(8,\) here. Build it as al.models.Classifier\("):
+        weights.load_weights(model, "classifier-digits")
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_saving_replaces_file_and_record_together(copy):
+    model = weights.half_precision(al.models.Classifier((1, 8, 8), 10, width=2))
+    weights.save_weights(model, "classifier-digits", {"model": "Classifier", "arguments": {}, "command": "x"})
+    read = weights.read_weights("classifier-digits")
+    assert all(torch.equal(v, read[k]) for k, v in model.state_dict().items())
+    weights.save_weights(model, "another", {"command": "y"})
+    assert list(weights.manifest()) == ["another", "classifier-digits"]
+
+
+def test_too_large_weights_are_refused_before_anything_is_written(copy):
+    before = {p.name: p.read_bytes() for p in copy.iterdir()}
+    with pytest.raises(ValueError, match="Accepted: 2,000,000"):
+        weights.save_weights(al.models.Classifier(width=128), "classifier-digits", {})
+    assert before == {p.name: p.read_bytes() for p in copy.iterdir()}
+
+
+def test_a_recipe_runs_and_repeats(copy):
+    for _ in range(2):
+        model, history, scores = recipes.train("classifier-digits", save=True)
+        assert history.steps == 20 and 0 <= scores["test_accuracy"] <= 1
+        hashes = weights.manifest()["classifier-digits"]["sha256"]
+    assert hashlib.sha256((copy / "classifier-digits.safetensors").read_bytes()).hexdigest() == hashes
+    assert weights.manifest()["classifier-digits"]["profile"] == "smoke"
