@@ -47,7 +47,7 @@ def load_weights(model, name):
     mine = {k: tuple(v.shape) for k, v in model.state_dict().items()}
     theirs = {k: tuple(v.shape) for k, v in tensors.items()}
     if mine != theirs:
-        first = next(k for k in {**theirs, **mine} if theirs.get(k) != mine.get(k))
+        first = next(k for k in {**mine, **theirs} if theirs.get(k) != mine.get(k))
         record = manifest()[name]
         arguments = ", ".join(f"{k}={v!r}" for k, v in record["arguments"].items())
         raise ValueError(f"The weights {name!r} do not fit this {type(model).__name__}: {first} is {theirs.get(first)} there and "

@@ -85,7 +85,7 @@ def test_unknown_missing_altered_and_damaged(copy):
 def test_another_architecture():
     model = al.models.Classifier(width=8)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    with pytest.raises(ValueError, match=r"features.0.bias is \(16,\) there and \(8,\) here. Build it as al.models.Classifier\("):
+    with pytest.raises(ValueError, match=r"features.0.weight is \(16, 1, 3, 3\) there and \(8, 1, 3, 3\) here. Build it as al.models.Classifier\("):
         weights.load_weights(model, "classifier-digits")
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
