@@ -132,7 +132,7 @@ def bars_figure(values, intervals=None, xlabel=""):
         else:
             axes.barh(row, value, height=0.62, color=COLOURS[0])
     ends = [*values.values(), *np.ravel(list(intervals.values()))]
-    digits = _decimals(np.ptp(ends) or abs(ends[0]))
+    digits = _decimals([] if intervals else ends, np.ptp(ends))      # with an interval, no more than it can tell
     if min(ends) < 0 < max(ends):
         axes.axvline(0, color="#666666", linewidth=1)             # which side of zero is what such a picture is about
     for row, value in enumerate(values.values()):
@@ -253,9 +253,10 @@ def _legend_columns(names):
     return max(1, min(len(names), 80 // (max(len(str(name)) for name in names) + 7)))
 
 
-def _decimals(scale):
-    """Decimals that show about a hundredth of `scale`."""
-    return max(0, round(2 - math.log10(scale))) if scale else 0
+def _decimals(numbers, spread):
+    """Decimals that show about a hundredth of the spread, and two figures of the smallest number that is not 0."""
+    smallest = min((abs(number) for number in numbers if number), default=10)
+    return max(0, 1 - math.floor(math.log10(smallest)), round(2 - math.log10(spread)) if spread else 0)
 
 
 def _named(values, who):

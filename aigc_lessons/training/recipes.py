@@ -1,7 +1,7 @@
 """How each set of shipped weights is made: `aigc-lessons train NAME --save` runs the recipe of that name."""
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import torch
 

@@ -114,7 +114,7 @@ def test_bars_with_intervals_are_points_on_lines():
     assert texts(axes) == ["0.800", "0.850"] and not axes.patches
 
 
-@pytest.mark.parametrize("values, shown", [({"a": 0, "b": 0}, ["0.0", "0.0"]), ({"a": 5}, ["5.0"]),
+@pytest.mark.parametrize("values, shown", [({"a": 0, "b": 0}, ["0", "0"]), ({"a": 5}, ["5.0"]),
                                            ({"a": 0.5, "b": 100}, ["0.50", "100.00"]), ({"a": 26, "b": -778}, ["26", "-778"])])
 def test_bars_write_enough_decimals(values, shown):
     assert texts(bars_figure(values).axes[0]) == shown
@@ -165,3 +165,13 @@ def test_heatmaps_side_by_side_share_a_scale_unless_they_have_numbers():
 def test_heatmap_of_one_value_is_drawn(value, signed):
     picture = heatmap(torch.full((5, 5), value, dtype=torch.bfloat16), "flat", signed=signed)
     assert decode(picture).std() > 5 and len(picture.png) < 60_000
+
+
+def test_bars_mark_zero_when_the_intervals_lie_on_both_sides():
+    lines = [len(bars_figure({"a": 0.1, "b": v}, {"a": (0, 0.2), "b": (v - 0.1, v + 0.1)}).axes[0].lines) for v in (0.3, 0.05)]
+    assert lines == [4, 5]
+
+
+def test_bars_with_intervals_write_no_more_than_the_intervals_can_tell():
+    figure = bars_figure({"a": 0.07043, "b": -0.00042}, {"a": (0.06, 0.08), "b": (-0.006, 0.006)})
+    assert [t for t in texts(figure.axes[0])] == ["0.070", "-0.000"]
