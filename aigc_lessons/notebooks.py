@@ -8,6 +8,7 @@ check FILES        say which are not in that form (exit code 1)
 setup FILES        write the course's setup cell into each (the cell tagged `setup`, or a new first code cell)
 exercises          make every exercises/NN_name.ipynb anew from solutions/NN_name.ipynb
 exercises --check  say which of them are out of date (exit code 1)
+cover              draw notebooks/cover.png, the picture in the README
 """
 import argparse
 import os
@@ -185,6 +186,31 @@ def exercises(course=COURSE, check=False):
     return stale
 
 
+def cover():
+    """The README's picture: what part 1 does to one photograph, eight times."""
+    import torch
+    import torch.nn.functional as F
+    from matplotlib import colormaps
+
+    from . import data, ops, show
+    photo = data.photo("chelsea", 96)
+    grey = photo.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    each = lambda image, kernel, **how: ops.conv2d(image.transpose(0, 1), kernel[None, None], **how).transpose(0, 1)
+    up = lambda image, k: F.conv_transpose2d((image + 1).transpose(0, 1) / 2, torch.full((1, 1, k, k), 4 / k**2), stride=2).transpose(0, 1)
+    small = F.interpolate(photo[..., 10:58, 14:62], (49, 49), mode="area")
+    seen = torch.ones(1, 1, 1, 1)
+    for _ in range(16):
+        seen = ops.conv_transpose2d(seen, torch.ones(1, 1, 5, 5) / 25)
+    bell = torch.tensor(colormaps["viridis"]((seen[0, 0] / seen.max()).numpy()))[None, ..., :3].movedim(-1, 1).float() * 2 - 1
+    cells = {"a photo": photo, "turned by hand": ops.warp(photo + 1, ops.rotation_matrix(30)) - 1,
+             "random pixels": torch.rand(1, 1, 96, 96, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1, -1) * 2 - 1,
+             "edges": each(grey, torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]), padding=1) / 2,
+             "pooling": ops.max_pool2d(photo, 6, 6), "what a pixel sees": bell,
+             "a checkerboard": up(small, 3)[..., 2:-1, 2:-1] * 2 - 1, "and its cure": up(small, 4)[..., 2:-2, 2:-2] * 2 - 1}
+    images = torch.cat([F.interpolate(c.clamp(-1, 1), (96, 96)) for c in cells.values()])
+    return show.grid(images, labels=list(cells), columns=4, alt="Eight pictures made in part 1 of the course")
+
+
 MAKE = {"run": run, "tidy": lambda path: tidy(read(path)), "check": lambda path: tidy(read(path)),
         "setup": lambda path: set_setup(read(path))}
 
@@ -215,7 +241,11 @@ def main(arguments=None):
     for name in MAKE:
         commands.add_parser(name).add_argument("files", nargs="+", type=Path, metavar="FILE")
     commands.add_parser("exercises").add_argument("--check", action="store_true")
+    commands.add_parser("cover")
     given = parser.parse_args(arguments)
+    if given.command == "cover":
+        cover().save(COURSE / "notebooks" / "cover.png")
+        return 0
     if given.command != "exercises":
         return int(not all([rewrite(given.command, path) for path in given.files]))
     try:
