@@ -5,11 +5,12 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test notebooks exercises lint
+.PHONY: help lab test test-oldest notebooks exercises lint
 
 help:
 	@echo "make lab         start the course in JupyterLab"
 	@echo "make test        run every test, and every notebook under the smoke profile"
+	@echo "make test-oldest the tests again with the oldest versions that pyproject.toml allows"
 	@echo "make lint        ruff"
 	@echo "make notebooks   run all notebooks under the laptop profile and store what they show"
 	@echo "make exercises   make exercises/ from solutions/"
@@ -24,6 +25,11 @@ test: lint
 	$(PY) -m pytest -q tests/e2e
 	AIGC_PROFILE=smoke $(PY) -m pytest -q -n 2 --nbval notebooks
 	@echo "All tests passed."
+
+test-oldest: export OMP_NUM_THREADS = 1
+test-oldest: .venv/.oldest
+	.venv/oldest/bin/python -m pytest -q -n 2 --ignore=tests/e2e
+	AIGC_PROFILE=smoke .venv/oldest/bin/python -m pytest -q -n 2 --nbval notebooks
 
 lint: .venv/.test
 	$(PY) -m ruff check .
@@ -44,6 +50,13 @@ exercises: .venv/.test
 	@echo "Installing the course and its tests into .venv: about 2 minutes, 6 GB of disk ..."
 	@$(PIP) -e '.[lab,test]'
 	@touch $@ .venv/.lab
+
+.venv/.oldest: pyproject.toml tests/oldest.py | .venv/.test
+	@echo "Installing the oldest versions into .venv/oldest: about 2 minutes, 6 GB of disk ..."
+	@$(PYTHON) -m venv .venv/oldest
+	@$(PY) tests/oldest.py > .venv/oldest/constraints.txt
+	@.venv/oldest/bin/python -m pip install --quiet --disable-pip-version-check -c .venv/oldest/constraints.txt -e '.[lab,test]'
+	@touch $@
 
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \

@@ -15,7 +15,7 @@ import torch
 import aigc_lessons as al
 from aigc_lessons.settings import autocast
 
-STEPS, BATCH = 300, 64
+STEPS, BATCH = 600, 64
 
 
 def model():
@@ -47,7 +47,7 @@ def fitted(ds):
         return time.perf_counter() - began
 
 
-def main(rounds=9):
+def main(rounds=7):
     ds = al.data.load("digits")
     bare(ds), fitted(ds)
     ratios = []

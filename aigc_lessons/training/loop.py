@@ -1,4 +1,5 @@
 """fit: what the training of every model shares, so that a model's file holds only the model."""
+import math
 import signal
 import threading
 import time
@@ -163,122 +164,142 @@ def fit(model, data, *, steps=None, minutes=None, batch_size=64, seed=0, weights
         return History(weights=weights)
     model.to(where, memory_format=torch.channels_last)
     with _own_randomness(where), _stop_softly() as stop:
-        return _run(model, sets, where, stop, steps, minutes, batch_size, seed, checkpoint, measure, measure_every, log_dir, preview, progress)
+        run = _Run(model, sets, where, seed, batch_size, checkpoint, measure, log_dir, preview, progress)
+        return run.train(stop, steps, minutes, measure_every)
 
 
-def _run(model, sets, where, stop, steps, minutes, batch_size, seed, checkpoint, measure, measure_every, log_dir, preview,
-         progress):
-    optimizers = model.optimizers()
-    averages = {name: child for name, child in model.named_children() if isinstance(child, AveragedModel)}
-    history = History()
-    paired = getattr(model, "paired", False)
-    if paired and len({len(ds) for ds in sets}) > 1:
-        raise ValueError(f"fit got {len(sets[0])} and {len(sets[1])} images for a model that learns from pairs. Give as many of the one as of the other.")
-    samplers = [_Sampler(len(ds), batch_size, seed + (0 if paired else k)) for k, ds in enumerate(sets)]
-    run = {"seed": seed, "batch_size": batch_size, "data": checkpoints.fingerprint(sets)}
-    torch.manual_seed(seed)
-    state = checkpoints.load(checkpoint, model, run) if checkpoint else None
-    if state:
-        model.load_state_dict(state["weights"])
-        for name, optimizer in optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        _set_random_state(state["random"], where)
-        history = History(state["losses"], state["measures"], state["step"], state["seconds"])
+class _Run:
+    """One run of `fit`: what it has recorded, and what happens around each step."""
 
-    def save():
-        if checkpoint:
-            checkpoints.save(checkpoint, {
-                "architecture": checkpoints.architecture(model), "run": run, "step": history.steps, "seconds": history.seconds,
-                "weights": model.state_dict(), "optimizers": {k: o.state_dict() for k, o in optimizers.items()},
-                "random": _random_state(where), "losses": history.losses, "measures": history.measures})
+    def __init__(self, model, sets, where, seed, batch_size, checkpoint, measure, log_dir, preview, progress):
+        self.model, self.where, self.seed = model, where, seed
+        self.checkpoint, self.measure, self.preview = checkpoint, measure, preview
+        self.optimizers = model.optimizers()
+        self.averages = {name: child for name, child in model.named_children() if isinstance(child, AveragedModel)}
+        paired = getattr(model, "paired", False)
+        if paired and len({len(ds) for ds in sets}) > 1:
+            raise ValueError(f"fit got {len(sets[0])} and {len(sets[1])} images for a model that learns from pairs. "
+                             "Give as many of the one as of the other.")
+        self.sources = [(ds, _Sampler(len(ds), batch_size, seed + (0 if paired else k))) for k, ds in enumerate(sets)]
+        self.identity = {"seed": seed, "batch_size": batch_size, "data": checkpoints.fingerprint(sets)}
+        self.history, self.pending = History(), []
+        torch.manual_seed(seed)
+        state = checkpoints.load(checkpoint, model, self.identity) if checkpoint else None
+        self.resumed = state is not None
+        if self.resumed:
+            self._restore(state)
+        self.writer = None
+        if log_dir:
+            from torch.utils.tensorboard import SummaryWriter
+            self.writer = SummaryWriter(log_dir)
+        shows = preview is not None or hasattr(model, "sample")
+        self.screen = Progress(type(model).__name__, self._pictures if shows else None, progress)
 
-    def pictures():
-        with _own_randomness(where), torch.no_grad():
-            model.eval()
-            shown = preview(model) if preview else model.sample(16, seed=seed)
-            model.train()
-            return shown
+    def train(self, stop, steps, minutes, measure_every):
+        """Step until `stop` is set, `steps` are done or `minutes` have passed. Returns the History."""
+        history = self.history
+        began, saved = time.monotonic() - history.seconds, time.monotonic()
+        whole = True                                             # False while a step is under way
+        self.model.train()
+        if not self.resumed:
+            self._save()                                         # so that even the first step can be repeated exactly
+        try:
+            while not stop.is_set() and (history.steps < steps if steps else time.monotonic() - began < minutes * 60):
+                whole = False
+                losses = self._step()
+                history.steps += 1
+                whole = True
+                history.seconds = time.monotonic() - began
+                self.pending.append(losses)
+                if self.where.type == "cpu" or len(self.pending) == 50:      # reading a loss makes an accelerator wait
+                    self._record()
+                if self.measure and history.steps % measure_every == 0:
+                    self._measure()
+                self.screen.update(lambda: self._status(steps, minutes), history.losses)
+                if self.checkpoint and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    self._record()
+                    self._save()
+                    saved = time.monotonic()
+            history.interrupted = stop.is_set()
+        except KeyboardInterrupt:
+            history.interrupted = True
+        finally:
+            self.model.eval()
+            if self.writer:
+                self.writer.close()
+        self._record()
+        if whole:                                                # a step cut in two is not worth keeping
+            self._save()
+        self.screen.close(self._status(steps, minutes), history.losses)
+        if history.interrupted:
+            how = f"The same call continues from {self.checkpoint}." if self.checkpoint else "Give checkpoint=FILE to be able to continue."
+            print(f"Stopped at step {history.steps}. The model keeps its weights. {how}", flush=True)
+        return history
 
-    def status():
-        last = ", ".join(f"{k} {v[-1]:.4g}" for k, v in history.losses.items() if v)
+    def _step(self):
+        batch = [_batch(ds, sampler(self.history.steps), self.where) for ds, sampler in self.sources]
+        with autocast():
+            losses = self.model.training_step(batch[0] if len(batch) == 1 else tuple(batch), self.optimizers)
+        for name, average in self.averages.items():
+            average.update_parameters(getattr(self.model, name.removesuffix("_ema")))
+        return losses
+
+    def _record(self):
+        """Move the pending losses into the history, and stop at the first that is not finite."""
+        first = self.history.steps - len(self.pending) + 1
+        for name in self.pending[0] if self.pending else ():
+            values = torch.stack([losses[name].float() for losses in self.pending]).tolist()
+            for step, value in enumerate(values, first):
+                if not math.isfinite(value):
+                    kept = f"{self.checkpoint} holds an earlier, finite state." if self.checkpoint else "The model's weights may be damaged."
+                    error = NonFiniteLoss(f"{name} became {value} at step {step}, and training stopped. {kept} Look for a logarithm or a "
+                                          "division that reaches zero, or give the optimizer a smaller learning rate.")
+                    error.history = self.history
+                    raise error
+                if self.writer:
+                    self.writer.add_scalar(name, value, step)
+            self.history.losses.setdefault(name, []).extend(values)
+        self.pending.clear()
+
+    def _measure(self):
+        with self._aside():
+            for name, value in self.measure(self.model).items():
+                self.history.measures.setdefault(name, []).append(float(value))
+                if self.writer:
+                    self.writer.add_scalar(name, float(value), self.history.steps)
+
+    def _pictures(self):
+        with self._aside():
+            return self.preview(self.model) if self.preview else self.model.sample(16, seed=self.seed)
+
+    @contextmanager
+    def _aside(self):
+        """Look at the model without leaving a trace in the training: no gradients, no dropout, no random numbers used up."""
+        with _own_randomness(self.where), torch.no_grad():
+            self.model.eval()
+            try:
+                yield
+            finally:
+                self.model.train()
+
+    def _status(self, steps, minutes):
+        history = self.history
+        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in history.losses.items() if values)
         goal = f" of {steps}" if steps else f", {minutes} min asked for"
         return f"step {history.steps}{goal}, {history.seconds:.0f} s; {last}"
 
-    def record(pending):
-        """Losses leave the device here, all at once; on the CPU that is after each step."""
-        for name in pending[0]:
-            values = torch.stack([p[name].float() for p in pending]).tolist()
-            for i, value in enumerate(values):
-                if not value - value == 0:                  # NaN or infinite
-                    step = history.steps - len(pending) + i + 1
-                    error = NonFiniteLoss(
-                        f"{name} became {value} at step {step}. Training stopped; "
-                        + (f"{checkpoint} holds an earlier, finite state. " if checkpoint else "the model's weights may be damaged. ")
-                        + "Look for a logarithm or a division that reaches zero, or give the optimizer a smaller learning rate.")
-                    error.history = history
-                    raise error
-            history.losses.setdefault(name, []).extend(values)
-            if writer:
-                for i, value in enumerate(values):
-                    writer.add_scalar(name, value, history.steps - len(pending) + i + 1)
-        pending.clear()
+    def _save(self):
+        if self.checkpoint:
+            checkpoints.save(self.checkpoint, {
+                "architecture": checkpoints.architecture(self.model), "run": self.identity,
+                "step": self.history.steps, "seconds": self.history.seconds,
+                "losses": self.history.losses, "measures": self.history.measures,
+                "weights": self.model.state_dict(), "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
+                "random": _random_state(self.where)})
 
-    def measured():
-        with _own_randomness(where), torch.no_grad():
-            model.eval()
-            for name, value in measure(model).items():
-                history.measures.setdefault(name, []).append(float(value))
-                if writer:
-                    writer.add_scalar(name, float(value), history.steps)
-            model.train()
-
-    writer = None
-    if log_dir:
-        from torch.utils.tensorboard import SummaryWriter
-        writer = SummaryWriter(log_dir)
-    screen = Progress(type(model).__name__, pictures if preview or hasattr(model, "sample") else None, progress)
-    pending, between = [], where.type == "cpu"
-    whole = True                                             # False while a step is under way
-    began = time.monotonic() - history.seconds
-    saved = time.monotonic()
-    model.train()
-    if state is None:
-        save()
-    try:
-        while not stop.is_set() and (history.steps < steps if steps else time.monotonic() - began < minutes * 60):
-            batch = tuple(_batch(ds, sampler(history.steps), where) for ds, sampler in zip(sets, samplers))
-            whole = False
-            with autocast():
-                losses = model.training_step(batch if len(batch) > 1 else batch[0], optimizers)
-            for name, average in averages.items():
-                average.update_parameters(getattr(model, name.removesuffix("_ema")))
-            history.steps += 1
-            whole = True
-            history.seconds = time.monotonic() - began
-            pending.append(losses)
-            if between or len(pending) == 50:
-                record(pending)
-            if measure and history.steps % measure_every == 0:
-                measured()
-            screen.update(status, history.losses)
-            if checkpoint and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                if pending:
-                    record(pending)
-                save()
-                saved = time.monotonic()
-        history.interrupted = stop.is_set()
-    except KeyboardInterrupt:
-        history.interrupted = True
-    finally:
-        model.eval()
-        if writer:
-            writer.close()
-    if pending:
-        record(pending)
-    if whole:                                                # a step cut in two is not worth keeping
-        save()
-    screen.close(status(), history.losses)
-    if history.interrupted:
-        print(f"Stopped at step {history.steps}. The model keeps its weights."
-              + (f" The same call continues from {checkpoint}." if checkpoint else " Give checkpoint=FILE to be able to continue."), flush=True)
-    return history
+    def _restore(self, state):
+        self.model.load_state_dict(state["weights"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        _set_random_state(state["random"], self.where)
+        self.history = History(state["losses"], state["measures"], state["step"], state["seconds"])
