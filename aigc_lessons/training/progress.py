@@ -5,7 +5,7 @@ import time
 QUIET = 2.0              # seconds before anything is shown: short runs stay silent
 EVERY_LINE = 5.0         # seconds between plain lines
 EVERY_PICTURE = 0.3      # seconds between pictures, at least
-SHARE = 1 / 40           # of the time may go into drawing: slow drawings come less often, training is not slowed
+SHARE = 1 / 30           # of the time may go into drawing: slow drawings come less often, training is not slowed
 POINTS = 300             # at most so many points a curve
 
 
@@ -44,9 +44,10 @@ class Progress:
         began = time.monotonic()
         self.shown = True
         if self.notebook:
+            first = self.handle is None                      # the first drawing loads matplotlib: no measure of the next
             self._draw(status, losses)
             cost = time.monotonic() - began
-            self.due = began + cost + max(EVERY_PICTURE, cost / SHARE)
+            self.due = began + cost + (EVERY_PICTURE if first else max(EVERY_PICTURE, cost / SHARE))
         else:
             print(f"{self.title}: {status}", flush=True)
             self.due = began + EVERY_LINE
