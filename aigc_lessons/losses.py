@@ -1,5 +1,6 @@
 """Every objective that the course prints, as a pure function. Means over the batch, in nats."""
 import torch
+import torch.nn.functional as F
 
 
 def cross_entropy(logits, target):
@@ -30,5 +31,149 @@ def mse_to_one_hot(logits, target):
     Source: Brier 1950, Verification of forecasts expressed in terms of probability.
     """
     probabilities = logits.softmax(1)
-    one_hot = torch.nn.functional.one_hot(target, logits.shape[1]).to(probabilities)
+    one_hot = F.one_hot(target, logits.shape[1]).to(probabilities)
     return (probabilities - one_hot).square().mean()
+
+
+# ---------------------------------------------------------------- the variational autoencoder (lessons 21 and 22)
+
+def reparameterize(mu, logvar, noise):
+    """A sample of N(mu, exp(logvar)) through which gradients flow: mu + exp(logvar / 2) * noise.
+
+    Args:
+        mu, logvar: (N, D), mean and logarithm of the variance. noise: (N, D) drawn from N(0, 1); the randomness is the caller's.
+    Returns:
+        (N, D).
+    Source: Kingma and Welling 2014, Auto-Encoding Variational Bayes, section 2.4.
+    """
+    return mu + (logvar / 2).exp() * noise
+
+
+def kl_to_standard_normal(mu, logvar):
+    """KL(N(mu, exp(logvar)) || N(0, I)) of each sample, in nats, summed over the latent dimensions.
+
+    Args: mu, logvar: (N, D). Returns: (N,), at least 0.
+    Source: Kingma and Welling 2014, appendix B.
+    """
+    return 0.5 * (mu.square() + logvar.expm1() - logvar).sum(1)          # expm1: exact for variances close to 1
+
+
+def elbo(log_px, mu, logvar):
+    """The evidence lower bound, mean over the batch, in nats: E[log p(x|z)] - KL(q(z|x) || p(z)).
+
+    Args:
+        log_px: (N,), log p(x|z) at a z drawn from q(z|x) = N(mu, exp(logvar)). mu, logvar: (N, D).
+    Returns:
+        scalar; its expectation is at most the mean of log p(x).
+    Source: Kingma and Welling 2014, eq. 3.
+    """
+    return (log_px - kl_to_standard_normal(mu, logvar)).mean()
+
+
+def vae_loss(x, reconstruction, mu, logvar, beta):
+    """Half the squared error summed over the pixels, plus beta times the KL; mean over the batch.
+
+    With beta = 1 this is minus the ELBO for p(x|z) = N(reconstruction, 1), up to the constant (log 2 pi) / 2 a pixel.
+    With another beta it is beta times minus the ELBO for a variance of beta a pixel, up to a constant.
+
+    Args:
+        x, reconstruction: (N, ...) of one shape. mu, logvar: (N, D). beta: number, at least 0.
+    Returns:
+        scalar.
+    Source: Kingma and Welling 2014, eq. 10; Higgins et al. 2017, beta-VAE, eq. 4.
+    """
+    squared_error = (x - reconstruction).square().flatten(1).sum(1)
+    return (squared_error / 2 + beta * kl_to_standard_normal(mu, logvar)).mean()
+
+
+# ---------------------------------------------------------------- generative adversarial networks (lessons 23 to 25)
+
+def optimal_discriminator(p_data, p_model):
+    """The discriminator that no other beats, p_data / (p_data + p_model); 0.5 where both densities are 0.
+
+    Args: p_data, p_model: densities of one shape, at least 0. Returns: the same shape, in [0, 1].
+    Source: Goodfellow et al. 2014, Generative Adversarial Nets, proposition 1.
+    """
+    total = p_data + p_model
+    nowhere = total == 0
+    return torch.where(nowhere, 0.5, p_data / torch.where(nowhere, 1, total))
+
+
+def jensen_shannon(p, q):
+    """Jensen-Shannon divergence of two discrete distributions, in nats: 0 if they are equal, log 2 if they never overlap.
+
+    Args: p, q: (K,), at least 0, each with sum 1. Returns: scalar in [0, log 2].
+    Source: Goodfellow et al. 2014, theorem 1.
+    """
+    m = (p + q) / 2
+    from_middle = lambda r: (torch.xlogy(r, r) - torch.xlogy(r, m)).sum()       # KL(r || m), with 0 log 0 = 0
+    return (from_middle(p) + from_middle(q)) / 2
+
+
+def discriminator_loss(real_logits, fake_logits):
+    """Binary cross-entropy with real = 1 and fake = 0: the sum of the two means, -log D(x) and -log(1 - D(G(z))).
+
+    Args: real_logits, fake_logits: any shapes, logits before any sigmoid. Returns: scalar; 2 log 2 for a blind discriminator.
+    Source: Goodfellow et al. 2014, eq. 1. Written with softplus, so that no logit makes it infinite.
+    """
+    return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+
+
+def generator_loss(fake_logits):
+    """The non-saturating loss -log D(G(z)), mean: strong gradients where the discriminator is sure that the fake is fake.
+
+    Args: fake_logits: any shape. Returns: scalar. Source: Goodfellow et al. 2014, section 3.
+    """
+    return F.softplus(-fake_logits).mean()
+
+
+def saturating_generator_loss(fake_logits):
+    """The minimax loss log(1 - D(G(z))), mean. Its gradient vanishes where the discriminator wins: lesson 23 measures it.
+
+    Args: fake_logits: any shape. Returns: scalar, at most 0. Source: Goodfellow et al. 2014, eq. 1.
+    """
+    return -F.softplus(fake_logits).mean()
+
+
+def critic_loss(real_scores, fake_scores):
+    """What a Wasserstein critic minimises: mean score of the fakes minus mean score of the real ones.
+
+    Minus this, at its best over all 1-Lipschitz critics, is the Wasserstein-1 distance.
+
+    Args: real_scores, fake_scores: any shapes. Returns: scalar. Source: Arjovsky et al. 2017, Wasserstein GAN, eq. 2.
+    """
+    return fake_scores.mean() - real_scores.mean()
+
+
+def critic_generator_loss(fake_scores):
+    """What the generator minimises against a critic, Wasserstein or hinge: minus the mean score of its fakes.
+
+    Args: fake_scores: any shape. Returns: scalar. Source: Arjovsky et al. 2017, algorithm 1; Miyato et al. 2018, eq. 17.
+    """
+    return -fake_scores.mean()
+
+
+def gradient_penalty(critic, real, fake, t):
+    """Mean of (|gradient of the critic| - 1)^2 at points between real and fake; differentiable in the critic's weights.
+
+    Args:
+        critic: function (N, ...) -> (N,) or (N, 1).
+        real, fake: (N, ...) of one shape.
+        t: (N,) in [0, 1], drawn uniformly by the caller; the points are t * real + (1 - t) * fake.
+    Returns:
+        scalar, at least 0; 0 for a critic of slope 1.
+    Source: Gulrajani et al. 2017, Improved Training of Wasserstein GANs, eq. 3.
+    """
+    t = t.view(-1, *[1] * (real.ndim - 1))
+    points = (t * real + (1 - t) * fake).detach().requires_grad_()
+    gradient, = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def hinge_discriminator_loss(real_scores, fake_scores):
+    """Push real scores above 1 and fake ones below -1; what is beyond its margin pulls no more. The sum of the two means.
+
+    Args: real_scores, fake_scores: any shapes. Returns: scalar, at least 0.
+    Source: Miyato et al. 2018, Spectral Normalization for GANs, eq. 16.
+    """
+    return F.relu(1 - real_scores).mean() + F.relu(1 + fake_scores).mean()

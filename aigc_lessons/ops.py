@@ -157,3 +157,20 @@ def dropout(x, p, keep):
     Source: Srivastava et al. 2014, Dropout, section 10 (scaling at training time).
     """
     return x * keep / (1 - p)
+
+
+def spectral_norm(weight, u, iterations):
+    """Largest singular value of a matrix by power iteration.
+
+    Args:
+        weight: (O, I). u: (O,), any start that is not orthogonal to the answer. iterations: int, at least 1.
+    Returns:
+        (sigma, u): scalar, at most the true value and approaching it; and the left vector (O,) of length 1 to go on from.
+        Gradients flow through sigma to `weight`, with the singular vectors held constant.
+    Source: Miyato et al. 2018, Spectral Normalization for GANs, algorithm 1.
+    """
+    with torch.no_grad():
+        for _ in range(iterations):
+            v = F.normalize(weight.T @ u, dim=0)
+            u = F.normalize(weight @ v, dim=0)
+    return u @ weight @ v, u

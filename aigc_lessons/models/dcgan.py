@@ -1,0 +1,109 @@
+"""Deep convolutional GAN: lesson 24. Goodfellow et al. 2014; Radford et al. 2016, DCGAN."""
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ..losses import discriminator_loss, generator_loss
+from .shape import check_latent_dim, check_unconditional, halvings
+
+
+def channel_plan(image_shape, width):
+    """Channels from the 4x4 top down to the picture: 32x32 and width 64 give [256, 128, 64], 16x16 gives [256, 128]."""
+    return [max(1, 4 * width >> i) for i in range(halvings("DCGAN", image_shape, smallest=4))]
+
+
+def generator_network(image_shape, latent_dim, width):
+    """(N, latent_dim, 1, 1) -> (N, C, H, W) in [-1, 1]."""
+    channels = channel_plan(image_shape, width)
+    layers = [nn.ConvTranspose2d(latent_dim, channels[0], 4), nn.BatchNorm2d(channels[0]), nn.ReLU()]       # => (4 width, 4, 4)
+    for a, b in zip(channels, channels[1:]):
+        layers += [nn.ConvTranspose2d(a, b, 4, 2, 1), nn.BatchNorm2d(b), nn.ReLU()]                         # => (b, 2s, 2s)
+    return nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], image_shape[0], 4, 2, 1), nn.Tanh())     # => (C, H, W)
+
+
+def discriminator_network(image_shape, width, norm=nn.BatchNorm2d, wrap=lambda layer: layer):
+    """(N, C, H, W) -> (N,) logits. norm: a layer's normalisation; wrap: what is done to each layer's weights."""
+    channels = channel_plan(image_shape, width)[::-1]
+    layers = [wrap(nn.Conv2d(image_shape[0], channels[0], 4, 2, 1)), nn.LeakyReLU(0.2)]                     # => (width, H/2, W/2)
+    for a, b in zip(channels, channels[1:]):
+        layers += [wrap(nn.Conv2d(a, b, 4, 2, 1)), norm(b), nn.LeakyReLU(0.2)]                              # => (b, s/2, s/2)
+    return nn.Sequential(*layers, wrap(nn.Conv2d(channels[-1], 1, 4)), nn.Flatten(0))                       # => (N,)
+
+
+def initialize(network):
+    """Weights from N(0, 0.02), as Radford et al. 2016, section 4, found to train well."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+    return network
+
+
+def gan_step(generator, discriminator, opt_g, opt_d, real, noise):
+    """One step of each network on the same noise: the discriminator first, then the generator against the new discriminator.
+
+    Returns:
+        (d_loss, g_loss): floats.
+    """
+    fake = generator(noise)
+    d_loss = discriminator_loss(discriminator(real).float(), discriminator(fake.detach()).float())   # detach: G learns nothing here
+    opt_d.zero_grad()
+    d_loss.backward()
+    opt_d.step()
+
+    g_loss = generator_loss(discriminator(fake).float())
+    opt_g.zero_grad()
+    g_loss.backward()
+    opt_g.step()
+    return d_loss.item(), g_loss.item()
+
+
+class DCGAN(nn.Module):
+    """A generator that turns noise into pictures, and a discriminator that tells them from real ones.
+
+    Args:
+        image_shape: (C, H, W), C 1 or 3, H = W one of 8, 16, 32, 64.
+        latent_dim: random numbers a picture is made from.
+        width: channels of the layer next to the picture, at 32x32; doubled with every halving.
+        ema_decay: how slowly the averaged generator, which makes the samples, follows the trained one.
+        lr, betas: of Adam.
+    """
+
+    def __init__(self, image_shape=(1, 32, 32), latent_dim=64, width=32, ema_decay=0.995, lr=2e-4, betas=(0.5, 0.999)):
+        super().__init__()
+        check_latent_dim("DCGAN", latent_dim)
+        self.image_shape, self.latent_dim, self.lr, self.betas = tuple(image_shape), latent_dim, lr, betas
+        self.generator = initialize(generator_network(image_shape, latent_dim, width))
+        self.discriminator = initialize(discriminator_network(image_shape, width))
+        self.generator_ema = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+
+    @classmethod
+    def article_32(cls):
+        """The articles' 32x32 network: 3 channels, 256-128-64, z of 100 numbers."""
+        return cls((3, 32, 32), latent_dim=100, width=64)
+
+    @classmethod
+    def article_16(cls):
+        """The articles' 16x16 network: 1 channel, 256-128, z of 100 numbers."""
+        return cls((1, 16, 16), latent_dim=100, width=64)
+
+    def optimizers(self):
+        return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas),
+                "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=self.lr, betas=self.betas)}
+
+    def noise(self, n, generator=None):
+        return torch.randn(n, self.latent_dim, 1, 1, generator=generator)
+
+    def training_step(self, batch, optimizers):
+        real = batch.images
+        if len(real) < 2:
+            raise ValueError("A DCGAN uses batch norm, which needs more than one picture. Give batch_size=2 or more.")
+        noise = self.noise(len(real)).to(real.device)
+        d_loss, g_loss = gan_step(self.generator, self.discriminator, optimizers["generator"], optimizers["discriminator"], real, noise)
+        return {"discriminator": torch.tensor(d_loss), "generator": torch.tensor(g_loss)}
+
+    @torch.no_grad()
+    def sample(self, n, seed=0, labels=None):
+        """n pictures (n, C, H, W) in [-1, 1] from the averaged generator."""
+        check_unconditional("DCGAN", labels)
+        z = self.noise(n, torch.Generator().manual_seed(seed)).to(next(self.parameters()).device)
+        return self.generator_ema.eval()(z) if n else z.new_empty(0, *self.image_shape)

@@ -1,0 +1,63 @@
+"""Variational autoencoder: lesson 22. Kingma and Welling 2014, Auto-Encoding Variational Bayes."""
+import torch
+from torch import nn
+
+from ..losses import kl_to_standard_normal, reparameterize, vae_loss
+from .shape import check_latent_dim, check_unconditional, halvings
+
+
+class VAE(nn.Module):
+    """Encode a picture as a Gaussian in latent space, decode a sample of it, and keep all Gaussians near N(0, I).
+
+    Args:
+        image_shape: (C, H, W), C 1 or 3, H = W one of 8, 16, 32, 64.
+        latent_dim: numbers that describe a picture.
+        width: channels of the first layer.
+        beta: weight of the KL; also the variance of a pixel that the decoder assumes.
+        lr: learning rate.
+    """
+
+    def __init__(self, image_shape=(1, 32, 32), latent_dim=16, width=32, beta=0.1, lr=1e-3):
+        super().__init__()
+        n = halvings("VAE", image_shape, smallest=4)                # 32 => 16 => 8 => 4: three
+        check_latent_dim("VAE", latent_dim)
+        if not beta >= 0:
+            raise ValueError(f"VAE(beta={beta}): accepted is a number of at least 0. 0: a plain autoencoder.")
+        self.image_shape, self.latent_dim, self.beta, self.lr = tuple(image_shape), latent_dim, beta, lr
+        channels = [image_shape[0]] + [width * 2**i for i in range(n)]
+        down, up = [], []
+        for a, b in zip(channels, channels[1:]):
+            down += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.ReLU()]            # (a, 2s, 2s) => (b, s, s)
+            up = [nn.ReLU(), nn.ConvTranspose2d(b, a, 4, stride=2, padding=1)] + up  # (b, s, s) => (a, 2s, 2s)
+        top = channels[-1]
+        self.encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(top * 16, 2 * latent_dim))
+        self.decoder = nn.Sequential(nn.Linear(latent_dim, top * 16), nn.Unflatten(1, (top, 4, 4)), *up, nn.Tanh())
+
+    def encode(self, images):
+        """(N, C, H, W) -> mu, logvar of q(z|x), each (N, latent_dim)."""
+        return self.encoder(images).chunk(2, dim=1)
+
+    def decode(self, z):
+        """(N, latent_dim) -> (N, C, H, W) in [-1, 1]."""
+        return self.decoder(z)
+
+    def optimizers(self):
+        return {"vae": torch.optim.Adam(self.parameters(), lr=self.lr)}
+
+    def training_step(self, batch, optimizers):
+        mu, logvar = (v.float() for v in self.encode(batch.images))
+        z = reparameterize(mu, logvar, torch.randn(mu.shape).to(mu.device))
+        reconstruction = self.decode(z).float()
+        loss = vae_loss(batch.images, reconstruction, mu, logvar, self.beta)
+        optimizers["vae"].zero_grad()
+        loss.backward()
+        optimizers["vae"].step()
+        kl = kl_to_standard_normal(mu, logvar).mean().detach()
+        return {"loss": loss.detach(), "reconstruction": loss.detach() - self.beta * kl, "kl": kl}
+
+    @torch.no_grad()
+    def sample(self, n, seed=0, labels=None):
+        """n pictures (n, C, H, W) in [-1, 1], decoded from z ~ N(0, I)."""
+        check_unconditional("VAE", labels)
+        where = next(self.parameters()).device
+        return self.decode(torch.randn(n, self.latent_dim, generator=torch.Generator().manual_seed(seed)).to(where))
