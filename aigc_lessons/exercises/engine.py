@@ -54,6 +54,8 @@ class Exercise:
         alternatives: {how: function}, other correct ways of writing it.
         mistakes: tuple of Mistake.
         differentiable: an answer through which no gradient flows is wrong.
+        call: (function, *args, **kwargs) -> result, for functions that take what is no plain data: it builds networks and
+            optimizers from a case's tensors and calls the function with them. It needs torch alone.
     """
     name: str
     lesson: int
@@ -65,6 +67,7 @@ class Exercise:
     alternatives: dict
     mistakes: tuple
     differentiable: bool = False
+    call: Callable | None = None
 
     @property
     def signature(self):
@@ -93,11 +96,19 @@ class Result:
 
 @dataclass(frozen=True)
 class Expected:
-    """A case with its right answer: float64 value, gradients in the order of case.gradients, and whether it is an int."""
+    """A case with its right answer: float64 value, gradients in the order of case.gradients.
+
+    `answer` is what the reference returned: it says whether an int is wanted, or a tuple, whose items `value` holds in a row.
+    """
+    exercise: Exercise
     case: Case
+    answer: object
     value: torch.Tensor
     gradients: tuple
-    whole: bool
+
+    @property
+    def whole(self):
+        return isinstance(self.answer, int)
 
 
 @dataclass(frozen=True)
@@ -121,10 +132,9 @@ def prepare(exercise, seed):
     prepared = []
     for case in exercise.cases(seed):
         args, kwargs, tracked = _inputs(case, torch.float64, track=True)
-        value = _call(exercise.reference, args, kwargs)
-        gradients = _gradients(value, tracked)
-        value = value.detach() if isinstance(value, torch.Tensor) else value
-        prepared.append(Expected(case, torch.as_tensor(value, dtype=torch.float64), gradients, isinstance(value, int)))
+        answer = _call(exercise, exercise.reference, args, kwargs)
+        value = _in_a_row(answer)
+        prepared.append(Expected(exercise, case, answer, value.detach().double(), _gradients(value, tracked)))
     return prepared
 
 
@@ -136,16 +146,16 @@ def observe(function, expected):
     case = expected.case
     args, kwargs, _ = _inputs(case, torch.float32, track=False)
     try:
-        value = _call(function, args, kwargs)
+        value = _call(expected.exercise, function, args, kwargs)
     except (Exception, SystemExit) as error:
         return Seen(error=error)
     damaged = not all(map(_unchanged, [*args, *kwargs.values()], [*case.args, *case.kwargs.values()]))
-    value, problem = _as_tensor(value, expected.whole)
+    value, problem = _as_tensor(value, expected.answer)
     gradients = (None,) * len(case.gradients)
     if gradients and not problem and not damaged:
         args, kwargs, tracked = _inputs(case, torch.float32, track=True)
         try:
-            gradients = _gradients(_call(function, args, kwargs), tracked)
+            gradients = _gradients(_in_a_row(_call(expected.exercise, function, args, kwargs)), tracked)
         except (Exception, SystemExit):
             pass                                         # works on plain tensors only, NumPy for one: no gradient
     return Seen(value, gradients, problem, None, damaged)
@@ -178,7 +188,7 @@ def judge(exercise, function, seed=0):
     prepared = prepare(exercise, seed)
     if _is_empty(function):
         return _not_attempted(exercise)
-    misfit = _signature_misfit(function, prepared)
+    misfit = _signature_misfit(exercise, function, prepared)
     if misfit:
         return Result("error", 0, f"{exercise.name}: error. Your function cannot be called as the exercise calls it: {misfit}.\n"
                                   f"  Its first line should be: def {exercise.signature}:")
@@ -220,11 +230,18 @@ def _inputs(case, dtype, track):
     return args, kwargs, tracked
 
 
-def _call(function, args, kwargs):
+def _call(exercise, function, args, kwargs):
     """Call with gradients on, and leave random state and grad mode as they were. A call that draws draws the same again."""
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.default_generator.manual_seed(0)
-        return function(*args, **kwargs)
+        return exercise.call(function, *args, **kwargs) if exercise.call else function(*args, **kwargs)
+
+
+def _in_a_row(value):
+    """The items of a tuple, of tuples too, as one vector; anything else as a tensor of its own shape."""
+    if isinstance(value, (tuple, list)):
+        return torch.cat([_in_a_row(item).double().flatten() for item in value])
+    return value if isinstance(value, torch.Tensor) else torch.as_tensor(value, dtype=torch.float64)
 
 
 def _gradients(value, tracked):
@@ -241,12 +258,23 @@ def _unchanged(now, before):
     return torch.equal(now, before) if isinstance(before, torch.Tensor) else now == before
 
 
-def _as_tensor(value, whole):
-    """(tensor, None), or (None, problem) where a learner's return value cannot be compared."""
-    if isinstance(value, np.generic):
-        value = value.item()
+def _as_tensor(value, answer):
+    """(tensor, None), or (None, problem) where a learner's return value cannot be compared with the reference's answer."""
     if value is None:
         return None, "None: the return line is missing"
+    if isinstance(answer, tuple):
+        if not isinstance(value, (tuple, list)) or len(value) != len(answer):
+            what = f"{len(value)} values" if isinstance(value, (tuple, list)) else f"a {type(value).__name__}"
+            return None, f"{what}, where {len(answer)} values are expected"
+        items = [_as_tensor(*pair) for pair in zip(value, answer)]
+        for i, ((item, problem), want) in enumerate(zip(items, answer), 1):
+            shape = () if isinstance(want, (tuple, int, float)) else want.shape
+            if problem or (not isinstance(want, tuple) and item.shape != shape):
+                return None, f"as value {i} of {len(answer)} " + (problem or f"shape {tuple(item.shape)}, where {tuple(shape)} is expected")
+        return _in_a_row([item for item, _ in items]), None
+    if isinstance(value, np.generic):
+        value = value.item()
+    whole = isinstance(answer, int)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return torch.tensor(float(value), dtype=torch.float64), None
     accepted = "an int" if whole else "a tensor of floats"
@@ -267,15 +295,18 @@ def _is_empty(function):
     return [i.opname for i in code] in (["LOAD_CONST", "RETURN_VALUE"], ["RETURN_CONST"]) and code[0].argval is None
 
 
-def _signature_misfit(function, prepared):
+def _signature_misfit(exercise, function, prepared):
     """Why the function cannot take the arguments of the cases, or None."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):                      # built-in functions have none
         return None
-    for expected in prepared:
+    calls = [(expected.case.args, expected.case.kwargs) for expected in prepared]
+    if exercise.call:                                    # which calls it with the arguments of the reference, in order
+        calls = [(tuple(inspect.signature(exercise.reference).parameters), {})]
+    for args, kwargs in calls:
         try:
-            signature.bind(*expected.case.args, **expected.case.kwargs)
+            signature.bind(*args, **kwargs)
         except TypeError as error:
             return str(error)
     return None
@@ -344,7 +375,10 @@ def _wrong_report(exercise, seen, prepared, faults):
     failing = [(e, s, f) for e, s, f in zip(prepared, seen, faults) if f]
     expected, got, reason = min(failing, key=lambda entry: _size(entry[0].case))
     case = expected.case
-    inputs = dict(zip(inspect.signature(exercise.reference).parameters, case.args)) | case.kwargs
+    parameters = list(inspect.signature(exercise.reference).parameters)
+    if exercise.call:
+        parameters = list(inspect.signature(exercise.call).parameters)[1:]
+    inputs = dict(zip(parameters, case.args)) | case.kwargs
     lines = [f"{exercise.name}: wrong in {len(failing)} of {len(prepared)} cases. The smallest one that fails: {case.label}",
              *(f"  {name} = {_show(value)}" for name, value in inputs.items()),
              f"  expected {_show(expected.value)}",
