@@ -31,7 +31,8 @@ def lab(arguments):
         return _fail(f"The notebooks are not in {COURSE}. Install the course from its own folder: git clone it, then pip install -e '.[lab]' there.")
     if subprocess.run([sys.executable, "-c", "import jupyterlab"], capture_output=True).returncode:
         return _fail(f"JupyterLab is not installed for {sys.executable}. Run: {sys.executable} -m pip install -e '{COURSE}[lab]'")
-    command = [sys.executable, "-m", "jupyterlab", str(start.relative_to(COURSE)), f"--ServerApp.root_dir={COURSE}"]
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={COURSE}",
+               f"--LabApp.default_url=/lab/tree/{start.relative_to(COURSE).as_posix()}"]       # in the printed address too
     if arguments.port:
         command.append(f"--ServerApp.port={arguments.port}")
     if hasattr(os, "geteuid") and os.geteuid() == 0:

@@ -130,7 +130,8 @@ def test_lab_opens_the_first_notebook_and_prints_the_address_where_there_is_no_b
     monkeypatch.setattr(webbrowser, "get", get)
     assert cli.main(["lab", "--port", "9123"]) == 0
     command = calls[-1]
-    assert command[1:4] == ["-m", "jupyterlab", os.path.join("notebooks", "00_start_here.ipynb")] and "--ServerApp.port=9123" in command
+    assert command[1:3] == ["-m", "jupyterlab"] and "--ServerApp.port=9123" in command
+    assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in command
     assert ("--no-browser" in command) is not browser
     assert ("Open the address below" in capsys.readouterr().out) is not browser
 
