@@ -1,16 +1,17 @@
 """Exercises that check themselves: `al.exercises.check("conv2d", conv2d)`."""
 import difflib
 
-from . import lesson_11, lesson_12, lesson_13
+from . import lesson_11, lesson_12, lesson_13, lesson_21, lesson_22, lesson_23, lesson_24, lesson_25
 from .engine import judge
 
 __all__ = ["check", "get", "names"]
 
-_BANK = {exercise.name: exercise for lesson in (lesson_11, lesson_12, lesson_13) for exercise in lesson.EXERCISES}
+_LESSONS = (lesson_11, lesson_12, lesson_13, lesson_21, lesson_22, lesson_23, lesson_24, lesson_25)
+_BANK = {exercise.name: exercise for lesson in _LESSONS for exercise in lesson.EXERCISES}
 
 
 def names(lesson=None):
-    """The names of all exercises, or of one lesson's (11, 12, 13), in the order of the course.
+    """The names of all exercises, or of one lesson's (12, say), in the order of the course.
 
     Raises:
         ValueError: no exercise belongs to that lesson.

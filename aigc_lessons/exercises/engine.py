@@ -341,12 +341,14 @@ def _diagnose(exercise, seen, prepared):
         return None
     if any(s.damaged for s in seen):
         return CHANGES_INPUT
-    if not any(fault(s, e, differentiable=False) for s, e in zip(seen, prepared)):
-        return NO_GRADIENT                               # nothing is missing but gradients
+    only_gradients = not any(fault(s, e, differentiable=False) for s, e in zip(seen, prepared))
     for mistake in exercise.mistakes:
-        if all(_alike(observe(mistake.function, e), s) for e, s in zip(prepared, seen)):
+        shown = [observe(mistake.function, e) for e in prepared]
+        if only_gradients and any(g is not None for m in shown for g in m.gradients):
+            continue                                     # its values are right and its gradients wrong: another thing
+        if all(map(_alike, shown, seen)):
             return mistake
-    return None
+    return NO_GRADIENT if only_gradients else None       # nothing is missing but gradients
 
 
 # Reporting

@@ -1,5 +1,7 @@
 """What `check` says: the four outcomes, the reports, and what it leaves as it was."""
 
+import dataclasses
+import inspect
 import random
 import re
 import sys
@@ -10,6 +12,8 @@ import torch
 
 import aigc_lessons as al
 from aigc_lessons import losses, ops
+from aigc_lessons.exercises.engine import Case, Exercise, judge, prepare
+from aigc_lessons.models.dcgan import gan_step
 
 check = al.exercises.check
 
@@ -265,3 +269,181 @@ def test_a_check_says_the_same_twice():
         return image + torch.rand_like(image)
 
     assert check("flip_horizontal", noisy, seed=5).message == check("flip_horizontal", noisy, seed=5).message
+
+
+# Several values
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda sigma, u: (sigma, u, u), "3 values, where 2 values are expected"),
+        (lambda sigma, u: (), "0 values, where 2 values are expected"),
+        (lambda sigma, u: {"sigma": sigma, "u": u}, "a dict, where 2 values are expected"),
+        (lambda sigma, u: (sigma, u[None]), r"as value 2 of 2 shape \(1, 1\), where \(1,\) is expected"),
+        (lambda sigma, u: (sigma[None], u), r"as value 1 of 2 shape \(1,\), where \(\) is expected"),
+        (lambda sigma, u: (sigma, None), "as value 2 of 2 None"),
+        (lambda sigma, u: (sigma.long(), u), "as value 1 of 2 a tensor of torch.int64"),
+        (lambda sigma, u: (sigma, u.tolist()), "as value 2 of 2 a list, where a tensor of floats is expected"),
+        (lambda sigma, u: (sigma, -u), r"The largest difference: result\[1\] should be -1, and is 1"),
+        (lambda sigma, u: (2 * sigma - sigma.detach(), u), "gradient that reaches input 1"),
+    ],
+)
+def test_what_is_wrong_with_one_of_several_values_is_said(change, said):
+    result = check("spectral_norm", lambda weight, u, iterations: change(*ops.spectral_norm(weight, u, iterations)))
+    assert (result.outcome, result.mistake) == ("wrong", None)
+    assert re.search(said, result.message), result.message
+
+
+@pytest.mark.parametrize("pack", (tuple, list))
+@pytest.mark.parametrize("convert", (torch.clone, torch.Tensor.double))
+def test_several_values_may_come_in_a_list(pack, convert):
+    answer = lambda weight, u, iterations: pack(map(convert, ops.spectral_norm(weight, u, iterations)))
+    assert check("spectral_norm", answer).outcome == "correct"
+
+
+def test_the_gradient_of_one_of_several_values_is_asked_for():
+    def cut(weight, u, iterations):
+        sigma, u = ops.spectral_norm(weight, u, iterations)
+        return sigma.item(), u
+
+    result = check("spectral_norm", cut)
+    assert (result.outcome, result.mistake) == ("wrong", "breaks the graph")
+
+
+def statistics(x):
+    return x.mean(), (x.min(), x.amax(0))
+
+
+NESTED = Exercise(
+    name="statistics", lesson=0, points=1, minutes=1, docstring="", reference=statistics, alternatives={}, mistakes=(),
+    cases=lambda seed: [Case("six numbers", (torch.tensor([[1.0, 2.0], [3.0, 7.0], [4.0, 5.0]]),), gradients=(0,))])
+
+
+def test_tuples_in_tuples_are_compared_item_by_item():
+    assert judge(NESTED, lambda x: [x.numpy().mean(), (x.min(), x.numpy().max(0))]).outcome == "correct"
+    assert "as value 2 of 2 3 values, where 2" in judge(NESTED, lambda x: (x.mean(), (x.min(), *x.amax(0)))).message
+    flat = judge(NESTED, lambda x: (x.mean(), x.min(), x.amax(0)))           # the same numbers in a row
+    assert flat.outcome == "wrong" and "3 values, where 2 values are expected" in flat.message
+    assert "should be 7, and is 5" in judge(NESTED, lambda x: (x.mean(), (x.min(), x[-1]))).message
+
+
+# Functions that take networks
+
+
+NETWORKS = [name for name in al.exercises.names() if al.exercises.get(name).call]
+
+
+def test_some_exercises_take_networks():
+    assert {"gan_step", "gradient_penalty"} <= set(NETWORKS)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_are_built_with_torch_alone(name):
+    """Its source, run apart from the course, calls the reference with the same result."""
+    exercise, room = al.exercises.get(name), {}
+    exec(inspect.getsource(exercise.call), room)
+    apart = dataclasses.replace(exercise, call=room[exercise.call.__name__])
+    for ours, theirs in zip(prepare(exercise, 0), prepare(apart, 0), strict=True):
+        assert torch.equal(ours.value, theirs.value)
+        assert all(map(torch.equal, ours.gradients, theirs.gradients))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_reference_works_in_double_precision_and_the_answer_in_single(name):
+    exercise, types = al.exercises.get(name), []
+
+    def answer(*args):
+        for value in args:
+            weights = value.parameters() if isinstance(value, torch.nn.Module) else [value]
+            types.extend(w.dtype for w in weights if isinstance(w, torch.Tensor))
+        return exercise.reference(*args)
+
+    assert judge(exercise, answer).outcome == "correct"
+    assert set(types) == {torch.float32}
+    types.clear()
+    prepare(dataclasses.replace(exercise, reference=answer), 0)
+    assert set(types) == {torch.float64}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_stub_among_networks_is_not_attempted(name):
+    def stub(*args):
+        raise NotImplementedError(f"{name}: write your answer here")
+
+    result = check(name, stub)
+    assert result.outcome == "not_attempted"
+    assert al.exercises.get(name).signature in result.message and "function" not in al.exercises.get(name).signature
+
+
+def test_the_wrong_arguments_among_networks_show_the_pinned_signature():
+    for function in (lambda generator, discriminator: (0.0, 0.0), lambda a, b, c, d, e, f, g: (0.0, 0.0)):
+        result = check("gan_step", function)
+        assert result.outcome == "error"
+        assert "def gan_step(generator, discriminator, opt_g, opt_d, real, noise):" in result.message
+    assert check("gan_step", lambda g, d, og, od, x, z: (0.0, 0.0)).outcome == "wrong"       # called by position
+
+
+def test_a_report_shows_what_the_networks_are_made_from():
+    result = check("gan_step", lambda g, d, og, od, x, z: tuple(1.5 * v for v in gan_step(g, d, og, od, x, z)))
+    assert "wrong in 5 of 5 cases" in result.message
+    for line in ("generator_weight = [[0.5]], shape (1, 1)", "real = [[1]], shape (1, 1)", "lr_d = 0.5"):
+        assert f"  {line}\n" in result.message
+
+
+def test_an_exception_among_networks_shows_the_learners_own_line():
+    def step(generator, discriminator, opt_g, opt_d, real, noise):
+        return generator(noise.T.repeat(9, 1)), None
+
+    result = check("gan_step", step)
+    assert result.outcome == "error"
+    assert f"line {step.__code__.co_firstlineno + 1}: return generator(noise.T.repeat(9, 1)), None" in result.message
+
+
+@pytest.mark.parametrize("returned", (None, 0.5, (0.5,), (None, None), "losses"))
+def test_a_step_that_returns_nothing_of_use_is_wrong(returned):
+    result = check("gan_step", lambda *args: returned)
+    assert result.outcome == "wrong" and re.search("as value 1 of 4 .*(None|float|1 values|str)", result.message), result.message
+
+
+def test_networks_are_fresh_for_each_case_and_inputs_are_not_to_be_changed():
+    """What an answer does to its networks stays without effect on the next case; what it does to `real` is noticed."""
+    seen = []
+
+    def step(generator, discriminator, opt_g, opt_d, real, noise):
+        seen.append([p.detach().clone() for p in generator.parameters()])
+        with torch.no_grad():
+            for p in generator.parameters():
+                p.fill_(7.0)
+        real.fill_(7.0)
+        return 0.0, 0.0
+
+    assert check("gan_step", step).mistake == "changes its input"
+    cases = al.exercises.get("gan_step").cases(0)
+    assert len(seen) == 2 * len(cases)                               # two steps on the same networks
+    for (first, second), case in zip(zip(seen[::2], seen[1::2]), cases, strict=True):
+        assert all(map(torch.equal, first, case.args[:2])) and all((p == 7).all() for p in second)
+
+
+def test_a_penalty_without_a_graph_is_named_by_the_bank_and_not_by_the_engine():
+    def forgot_create_graph(critic, real, fake, t):
+        t = t.view(-1, *[1] * (real.ndim - 1))
+        points = (t * real + (1 - t) * fake).requires_grad_()
+        gradient, = torch.autograd.grad(critic(points).sum(), points)
+        return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+    result = check("gradient_penalty", forgot_create_graph)
+    assert (result.outcome, result.mistake) == ("wrong", "create_graph forgotten")
+
+
+def test_an_answer_that_draws_among_networks_says_the_same_twice():
+    def step(generator, discriminator, opt_g, opt_d, real, noise):
+        return torch.rand(()).item(), 0.0
+
+    messages = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        messages.append(check("gan_step", step).message)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert messages[0] == messages[1]
