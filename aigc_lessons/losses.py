@@ -58,6 +58,16 @@ def kl_to_standard_normal(mu, logvar):
     return 0.5 * (mu.square() + logvar.expm1() - logvar).sum(1)          # expm1: exact for variances close to 1
 
 
+def gaussian_log_density(x, mean, variance):
+    """log N(x; mean, variance) of each sample, in nats, summed over its elements.
+
+    Args: x, mean: (N, ...) of one shape. variance: number or tensor that broadcasts to x, above 0. Returns: (N,).
+    Source: Bishop 2006, Pattern Recognition and Machine Learning, eq. 1.46.
+    """
+    variance = torch.as_tensor(variance, dtype=x.dtype, device=x.device)
+    return -0.5 * ((x - mean).square() / variance + (2 * torch.pi * variance).log()).flatten(1).sum(1)
+
+
 def elbo(log_px, mu, logvar):
     """The evidence lower bound, mean over the batch, in nats: E[log p(x|z)] - KL(q(z|x) || p(z)).
 
@@ -106,7 +116,8 @@ def jensen_shannon(p, q):
     Source: Goodfellow et al. 2014, theorem 1.
     """
     m = (p + q) / 2
-    from_middle = lambda r: (torch.xlogy(r, r) - torch.xlogy(r, m)).sum()       # KL(r || m), with 0 log 0 = 0
+    # KL(r || m). Where r is 0 its term is 0 and so is its gradient; xlogy's would be NaN.
+    from_middle = lambda r: (r * torch.where(r > 0, r / torch.where(m > 0, m, 1), 1).log()).sum()
     return (from_middle(p) + from_middle(q)) / 2
 
 

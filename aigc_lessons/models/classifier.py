@@ -4,6 +4,7 @@ from torch import nn
 
 from ..data import check_images
 from ..losses import cross_entropy
+from .shape import check_fits
 
 
 class Classifier(nn.Module):
@@ -38,9 +39,7 @@ class Classifier(nn.Module):
 
     def forward(self, images):
         """(N, C, H, W) in [-1, 1] -> (N, K) logits."""
-        if tuple(images.shape[1:]) != self.image_shape:
-            raise ValueError(f"This Classifier takes images of shape {self.image_shape} and got {tuple(images.shape[1:])}. "
-                             "Load the data at that size, or build the classifier with image_shape=ds.images.shape[1:].")
+        check_fits(self, images)
         return self.head(self.dropout(self.features(images)))
 
     def optimizers(self):
@@ -61,9 +60,16 @@ class Classifier(nn.Module):
     @torch.no_grad()
     def predict(self, images):
         """Logits (N, K) on the CPU, without dropout, 1,000 images at a time. images: (N, C, H, W) in [-1, 1]."""
-        check_images(images, "predict")
+        return self._in_chunks(self, check_images(images, "predict"))
+
+    @torch.no_grad()
+    def embed(self, images):
+        """The 64 features (N, 64) that the last layer reads, on the CPU: where pictures of one kind lie close together."""
+        return self._in_chunks(self.features, check_images(images, "embed"))
+
+    def _in_chunks(self, function, images):
         was_training, where = self.training, self.head.weight.device
         self.eval()
-        logits = [self(chunk.to(where)).float().cpu() for chunk in images.split(1_000)]
+        results = [function(chunk.to(where)).float().cpu() for chunk in images.split(1_000)]
         self.train(was_training)
-        return torch.cat(logits)
+        return torch.cat(results)

@@ -4,7 +4,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..losses import discriminator_loss, generator_loss
-from .shape import check_latent_dim, check_unconditional, halvings
+from .shape import check_counts, check_fits, check_unconditional, halvings
 
 
 def channel_plan(image_shape, width):
@@ -36,6 +36,14 @@ def initialize(network):
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(layer.weight, 0.0, 0.02)
     return network
+
+
+def draw(network, z):
+    """network(z) as in eval mode: batch norm uses its running statistics. The network is left in the mode it was in."""
+    was_training = network.training
+    pictures = network.eval()(z)
+    network.train(was_training)
+    return pictures
 
 
 def gan_step(generator, discriminator, opt_g, opt_d, real, noise):
@@ -70,7 +78,7 @@ class DCGAN(nn.Module):
 
     def __init__(self, image_shape=(1, 32, 32), latent_dim=64, width=32, ema_decay=0.995, lr=2e-4, betas=(0.5, 0.999)):
         super().__init__()
-        check_latent_dim("DCGAN", latent_dim)
+        check_counts("DCGAN", latent_dim=latent_dim, width=width)
         self.image_shape, self.latent_dim, self.lr, self.betas = tuple(image_shape), latent_dim, lr, betas
         self.generator = initialize(generator_network(image_shape, latent_dim, width))
         self.discriminator = initialize(discriminator_network(image_shape, width))
@@ -95,6 +103,7 @@ class DCGAN(nn.Module):
 
     def training_step(self, batch, optimizers):
         real = batch.images
+        check_fits(self, real)
         if len(real) < 2:
             raise ValueError("A DCGAN uses batch norm, which needs more than one picture. Give batch_size=2 or more.")
         noise = self.noise(len(real)).to(real.device)
@@ -106,4 +115,4 @@ class DCGAN(nn.Module):
         """n pictures (n, C, H, W) in [-1, 1] from the averaged generator."""
         check_unconditional("DCGAN", labels)
         z = self.noise(n, torch.Generator().manual_seed(seed)).to(next(self.parameters()).device)
-        return self.generator_ema.eval()(z) if n else z.new_empty(0, *self.image_shape)
+        return draw(self.generator_ema, z) if n else z.new_empty(0, *self.image_shape)

@@ -13,9 +13,19 @@ def halvings(who, image_shape, smallest):
     return sizes.index(h) + 1
 
 
-def check_latent_dim(who, latent_dim):
-    if latent_dim < 1:
-        raise ValueError(f"{who}(latent_dim={latent_dim}): accepted is 1 or more; a picture is made from that many random numbers.")
+def check_counts(who, **counts):
+    """Raises ValueError unless each of the counts is 1 or more."""
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{who}({name}={value}): accepted is 1 or more.")
+
+
+def check_fits(model, images):
+    """Raises ValueError unless the images have the shape that `model` was built for."""
+    if tuple(images.shape[1:]) != model.image_shape:
+        who = type(model).__name__
+        raise ValueError(f"This {who} takes images of shape {model.image_shape} and got {tuple(images.shape[1:])}. "
+                         f"Load the data at that size, or build the {who} with image_shape=ds.images.shape[1:].")
 
 
 def check_unconditional(who, labels):

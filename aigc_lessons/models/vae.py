@@ -2,8 +2,8 @@
 import torch
 from torch import nn
 
-from ..losses import kl_to_standard_normal, reparameterize, vae_loss
-from .shape import check_latent_dim, check_unconditional, halvings
+from ..losses import gaussian_log_density, kl_to_standard_normal, reparameterize, vae_loss
+from .shape import check_counts, check_fits, check_unconditional, halvings
 
 
 class VAE(nn.Module):
@@ -20,9 +20,9 @@ class VAE(nn.Module):
     def __init__(self, image_shape=(1, 32, 32), latent_dim=16, width=32, beta=0.1, lr=1e-3):
         super().__init__()
         n = halvings("VAE", image_shape, smallest=4)                # 32 => 16 => 8 => 4: three
-        check_latent_dim("VAE", latent_dim)
-        if not beta >= 0:
-            raise ValueError(f"VAE(beta={beta}): accepted is a number of at least 0. 0: a plain autoencoder.")
+        check_counts("VAE", latent_dim=latent_dim, width=width)
+        if not 0 <= beta < float("inf"):
+            raise ValueError(f"VAE(beta={beta}): accepted is a finite number of at least 0. 0: a plain autoencoder.")
         self.image_shape, self.latent_dim, self.beta, self.lr = tuple(image_shape), latent_dim, beta, lr
         channels = [image_shape[0]] + [width * 2**i for i in range(n)]
         down, up = [], []
@@ -35,6 +35,7 @@ class VAE(nn.Module):
 
     def encode(self, images):
         """(N, C, H, W) -> mu, logvar of q(z|x), each (N, latent_dim)."""
+        check_fits(self, images)
         return self.encoder(images).chunk(2, dim=1)
 
     def decode(self, z):
@@ -54,6 +55,23 @@ class VAE(nn.Module):
         optimizers["vae"].step()
         kl = kl_to_standard_normal(mu, logvar).mean().detach()
         return {"loss": loss.detach(), "reconstruction": loss.detach() - self.beta * kl, "kl": kl}
+
+    @torch.no_grad()
+    def bound(self, images, seed=0):
+        """The two parts of each picture's evidence bound, in nats: log p(x|z) at one z from q(z|x), and KL(q(z|x) || p(z)).
+
+        The decoder is read as N(reconstruction, beta) in each pixel, the likelihood that training with `beta` stands for.
+
+        Args: images: (N, C, H, W) in [-1, 1]. Returns: two tensors (N,); their difference is the ELBO, a log density.
+        Raises ValueError for beta = 0: a plain autoencoder gives no picture a density.
+        """
+        if self.beta == 0:
+            raise ValueError("bound() of a VAE with beta=0: a plain autoencoder gives no picture a density. Build one with beta above 0.")
+        mu, logvar = self.encode(images.to(next(self.parameters()).device))
+        noise = torch.randn(mu.shape, generator=torch.Generator().manual_seed(seed)).to(mu.device)
+        reconstruction = self.decode(reparameterize(mu, logvar, noise))
+        log_px = gaussian_log_density(images.to(mu.device), reconstruction, self.beta)
+        return log_px.cpu(), kl_to_standard_normal(mu, logvar).cpu()
 
     @torch.no_grad()
     def sample(self, n, seed=0, labels=None):

@@ -8,8 +8,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..losses import critic_generator_loss, critic_loss, gradient_penalty, hinge_discriminator_loss
-from .dcgan import discriminator_network, generator_network, initialize
-from .shape import check_latent_dim, check_unconditional
+from .dcgan import discriminator_network, draw, generator_network, initialize
+from .shape import check_counts, check_fits, check_unconditional
 
 CONSTRAINTS = ("clip", "penalty", "spectral")
 
@@ -31,7 +31,7 @@ class WGAN(nn.Module):
         super().__init__()
         if constraint not in CONSTRAINTS:
             raise ValueError(f"WGAN(constraint={constraint!r}): accepted are {', '.join(CONSTRAINTS)}.")
-        check_latent_dim("WGAN", latent_dim)
+        check_counts("WGAN", latent_dim=latent_dim, width=width, critic_steps=critic_steps)
         self.image_shape, self.constraint, self.latent_dim = tuple(image_shape), constraint, latent_dim
         self.critic_steps, self.clip, self.penalty_weight, self.lr, self.betas = critic_steps, clip, penalty_weight, lr, betas
         self.generator = initialize(generator_network(image_shape, latent_dim, width))
@@ -66,6 +66,7 @@ class WGAN(nn.Module):
 
     def training_step(self, batch, optimizers):
         real = batch.images
+        check_fits(self, real)
         if len(real) < 2:
             raise ValueError("A WGAN's generator uses batch norm, which needs more than one picture. Give batch_size=2 or more.")
         for _ in range(self.critic_steps):
@@ -82,4 +83,4 @@ class WGAN(nn.Module):
         """n pictures (n, C, H, W) in [-1, 1] from the averaged generator."""
         check_unconditional("WGAN", labels)
         z = self.noise(n, torch.Generator().manual_seed(seed)).to(next(self.parameters()).device)
-        return self.generator_ema.eval()(z) if n else z.new_empty(0, *self.image_shape)
+        return draw(self.generator_ema, z) if n else z.new_empty(0, *self.image_shape)

@@ -1,6 +1,6 @@
 """fit, checkpoints, progress and shipped weights."""
 from .early_stopping import early_stop
 from .loop import Batch, History, NonFiniteLoss, fit
-from .weights import load_weights, manifest, save_weights
+from .weights import load_weights, manifest, save_weights, shipped
 
-__all__ = ["Batch", "History", "NonFiniteLoss", "early_stop", "fit", "load_weights", "manifest", "save_weights"]
+__all__ = ["Batch", "History", "NonFiniteLoss", "early_stop", "fit", "load_weights", "manifest", "save_weights", "shipped"]

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from .. import data, metrics, models
 from ..settings import profile, seed_everything, settings
 from .loop import fit
-from .weights import half_precision, save_weights
+from .weights import half_precision, save_weights, shipped
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,53 @@ def _accuracy(model, test):
     return {"test_accuracy": metrics.accuracy(model.predict, test.images, test.labels).value}
 
 
+def _bound(model, test):
+    log_px, kl = model.bound(test.images)
+    return {"test_log_px": log_px.mean().item(), "test_kl": kl.mean().item()}
+
+
+def _fid(features):
+    """score: distance of 2,000 samples from the whole data, test pictures included, in the features of `features()`."""
+    def score(model, test):
+        extract, real = features()
+        return {"fid": metrics.fid(extract(model.sample(2_000, seed=1)), extract(real.images))}
+    return score
+
+
+def _judge(name):
+    def features():
+        judge = shipped(f"classifier-{name}")
+        return judge.embed, data.load(name, size=32)
+    return features
+
+
+def _coarse_pixels():
+    """For faces there is no classifier: pixels averaged over 8x8 blocks, 16 numbers a picture."""
+    return lambda images: F.avg_pool2d(images, 8).flatten(1), data.load("faces", size=32)
+
+
+def _halves(name):
+    return lambda: tuple(data.load(name, size=32, split=s) for s in ("train", "test"))
+
+
+def _mirrored_faces():
+    """Too few to hold any back: 100 faces and their mirror images, and the 100 as test."""
+    faces = data.load("faces", size=32)
+    return data.ImageSet(torch.cat([faces.images, faces.images.flip(-1)]), name=faces.name, licence=faces.licence), faces
+
+
+GREY, COLOUR = dict(image_shape=(1, 32, 32)), dict(image_shape=(3, 32, 32))
+
 RECIPES = {
     "classifier-digits": Recipe(models.Classifier, dict(image_shape=(1, 32, 32), n_classes=10, width=16, dropout=0.5, weight_decay=0.1),
-                                lambda: tuple(data.load("digits", size=32, split=s) for s in ("train", "test")), (20, 1_500, 1_500), _accuracy),
+                                _halves("digits"), (20, 1_500, 1_500), _accuracy),
+    "classifier-shapes": Recipe(models.Classifier, dict(**COLOUR, n_classes=18, width=16), _halves("shapes"), (20, 1_500, 1_500), _accuracy),
+    "vae-digits": Recipe(models.VAE, dict(**GREY, latent_dim=16), _halves("digits"), (20, 4_000, 4_000), _bound),
+    "vae-shapes": Recipe(models.VAE, dict(**COLOUR, latent_dim=16), _halves("shapes"), (20, 6_000, 6_000), _bound),
+    "vae-faces": Recipe(models.VAE, dict(**GREY, latent_dim=16, beta=1.0), _mirrored_faces, (20, 3_000, 3_000), _bound),
+    "dcgan-digits": Recipe(models.DCGAN, GREY, _halves("digits"), (20, 5_000, 5_000), _fid(_judge("digits"))),
+    "dcgan-shapes": Recipe(models.DCGAN, COLOUR, _halves("shapes"), (20, 6_000, 6_000), _fid(_judge("shapes"))),
+    "dcgan-faces": Recipe(models.DCGAN, GREY, _mirrored_faces, (20, 4_000, 4_000), _fid(_coarse_pixels)),
 }
 
 

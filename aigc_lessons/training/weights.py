@@ -56,6 +56,13 @@ def load_weights(model, name):
     return model
 
 
+def shipped(name):
+    """The model `name`, built as the manifest says, with its shipped weights, in eval mode. Raises as `read_weights` does."""
+    from .. import models
+    record = manifest()[name] if name in manifest() else read_weights(name)      # an unknown name is refused there
+    return load_weights(getattr(models, record["model"])(**record["arguments"]), name).eval()
+
+
 def save_weights(model, name, record):
     """Write `model`'s weights as shipped weights `name`, in half precision, and enter `record` in the manifest.
 

@@ -77,3 +77,13 @@ def test_it_saves_and_loads(tmp_path):
     other.load_state_dict(torch.load(tmp_path / "w.pt", weights_only=True))
     x = torch.rand(4, 1, 8, 8)
     assert torch.equal(net.eval()(x), other.eval()(x))
+
+
+def test_embed_gives_what_the_last_layer_reads():
+    net = al.models.Classifier((1, 8, 8), 10, width=3, dropout=0.5).train()
+    x = torch.rand(1_100, 1, 8, 8) * 2 - 1
+    features = net.embed(x)
+    assert net.training and features.shape == (1_100, 64) and not features.requires_grad
+    assert torch.allclose(net.head(features), net.predict(x), atol=1e-5)
+    with pytest.raises(ValueError, match="embed got images from"):
+        net.embed(x * 3)

@@ -1,0 +1,24 @@
+"""Which of the things that the data holds does a generator make? Counted by a classifier, the judge."""
+import torch
+
+
+def mode_counts(logits, sure=0.9):
+    """How many pictures the judge recognises of each class: (K,) int64.
+
+    Args:
+        logits: (N, K) of the judge. sure: probability from which on it counts as recognised; what is like nothing in the
+            data is left out, as far as the judge notices.
+    """
+    probability, label = logits.softmax(1).max(1)
+    return torch.bincount(label[probability >= sure], minlength=logits.shape[1])
+
+
+def effective_modes(counts):
+    """exp(entropy) of a distribution of counts (K,): K for K equally frequent classes, 1 for a single one, as a float.
+
+    Source: Hill 1973, Diversity and evenness, order 1.
+    """
+    if counts.sum() == 0:
+        return 0.0                                            # nothing was recognised
+    p = counts.double() / counts.sum()
+    return torch.exp(-torch.xlogy(p, p).sum()).item()
