@@ -71,7 +71,7 @@ RECIPES = {
     "vae-shapes": Recipe(models.VAE, dict(**COLOUR, latent_dim=16), _halves("shapes"), (20, 6_000, 6_000), _bound),
     "vae-faces": Recipe(models.VAE, dict(**GREY, latent_dim=16, beta=1.0), _mirrored_faces, (20, 3_000, 3_000), _bound),
     "dcgan-digits": Recipe(models.DCGAN, GREY, _halves("digits"), (20, 5_000, 5_000), _fid(_judge("digits"))),
-    "dcgan-shapes": Recipe(models.DCGAN, COLOUR, _halves("shapes"), (20, 6_000, 6_000), _fid(_judge("shapes"))),
+    "dcgan-shapes": Recipe(models.DCGAN, dict(**COLOUR, lr=5e-4), _halves("shapes"), (20, 6_000, 6_000), _fid(_judge("shapes"))),
     "dcgan-faces": Recipe(models.DCGAN, GREY, _mirrored_faces, (20, 4_000, 4_000), _fid(_coarse_pixels)),
 }
 
