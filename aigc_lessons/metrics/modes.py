@@ -6,8 +6,8 @@ def mode_counts(logits, sure=0.9):
     """How many pictures the judge recognises of each class: (K,) int64.
 
     Args:
-        logits: (N, K) of the judge. sure: probability from which on it counts as recognised; what is like nothing in the
-            data is left out, as far as the judge notices.
+        logits: (N, K) of the judge. sure: probability from which on it counts as recognised. A judge is often sure of what is like
+            nothing in the data, noise too, so the counts are upper bounds: show pictures, or FID, beside them.
     """
     probability, label = logits.softmax(1).max(1)
     return torch.bincount(label[probability >= sure], minlength=logits.shape[1])

@@ -60,7 +60,7 @@ def gan_step(generator, discriminator, opt_g, opt_d, real, noise):
 
     g_loss = generator_loss(discriminator(fake).float())
     opt_g.zero_grad()
-    g_loss.backward()
+    g_loss.backward(inputs=list(generator.parameters()))                # and D learns nothing here
     opt_g.step()
     return d_loss.item(), g_loss.item()
 
@@ -95,8 +95,8 @@ class DCGAN(nn.Module):
         return cls((1, 16, 16), latent_dim=100, width=64)
 
     def optimizers(self):
-        return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas),
-                "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=self.lr, betas=self.betas)}
+        return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
+                "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=self.lr, betas=self.betas, fused=True)}
 
     def noise(self, n, generator=None):
         return torch.randn(n, self.latent_dim, 1, 1, generator=generator)

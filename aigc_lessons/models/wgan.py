@@ -20,7 +20,7 @@ class WGAN(nn.Module):
     Args:
         image_shape: (C, H, W), C 1 or 3, H = W one of 8, 16, 32, 64.
         constraint: 'clip' (weights in [-clip, clip]), 'penalty' (gradient norm near 1) or 'spectral' (every layer divided
-            by its largest singular value, with the hinge loss).
+            by the largest singular value of its weights, laid out as a matrix; with the hinge loss).
         latent_dim, width, ema_decay: as in DCGAN.
         critic_steps: steps of the critic for each of the generator.
         clip, penalty_weight: strength of the constraint.
@@ -41,8 +41,8 @@ class WGAN(nn.Module):
         self.generator_ema = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
 
     def optimizers(self):
-        return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas),
-                "critic": torch.optim.Adam(self.critic.parameters(), lr=self.lr, betas=self.betas)}
+        return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
+                "critic": torch.optim.Adam(self.critic.parameters(), lr=self.lr, betas=self.betas, fused=True)}
 
     def noise(self, n, generator=None):
         return torch.randn(n, self.latent_dim, 1, 1, generator=generator)
@@ -74,7 +74,7 @@ class WGAN(nn.Module):
         fake = self.generator(self.noise(len(real)).to(real.device))
         g_loss = critic_generator_loss(self.critic(fake).float())
         optimizers["generator"].zero_grad()
-        g_loss.backward()
+        g_loss.backward(inputs=list(self.generator.parameters()))           # the critic learns nothing here
         optimizers["generator"].step()
         return {"critic": loss, "generator": g_loss.detach()}
 

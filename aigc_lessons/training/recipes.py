@@ -75,6 +75,8 @@ RECIPES = {
     "dcgan-digits": Recipe(models.DCGAN, GREY, _halves("digits"), (20, 5_000, 5_000), _fid(_judge("digits"))),
     # At 32x32 a DCGAN collapsed on shapes at two learning rates; at 16x16 it trains well (see lesson 24).
     "dcgan-shapes": Recipe(models.DCGAN, dict(image_shape=(3, 16, 16), lr=1e-3), _halves("shapes", 16), (20, 5_000, 5_000), _fid(_judge("shapes", 16))),
+    "wgan-shapes": Recipe(models.WGAN, dict(image_shape=(3, 16, 16), constraint="spectral", critic_steps=1, lr=1e-3), _halves("shapes", 16),
+                          (20, 5_000, 5_000), _fid(_judge("shapes", 16))),
     "dcgan-faces": Recipe(models.DCGAN, GREY, _mirrored_faces, (20, 4_000, 4_000), _fid(_coarse_pixels)),
 }
 

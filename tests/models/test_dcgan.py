@@ -229,3 +229,12 @@ def test_a_fresh_model_samples_from_its_first_generator():
     net = build()
     z = net.noise(3, torch.Generator().manual_seed(2))
     torch.testing.assert_close(net.sample(3, seed=2), net.generator.eval()(z).detach())
+
+
+def test_the_generators_half_adds_nothing_to_the_discriminators_gradients():
+    g, d = linear_pair()
+    real, noise = torch.randn(6, 3).double(), torch.randn(4, 2).double()
+    want = torch.autograd.grad(al.losses.discriminator_loss(d(real), d(g(noise).detach())), list(d.parameters()))
+    gan_step(g, d, sgd(g), sgd(d), real, noise)
+    for p, w in zip(d.parameters(), want):
+        torch.testing.assert_close(p.grad, w)
