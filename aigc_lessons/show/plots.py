@@ -249,8 +249,8 @@ def _picture(figure, alt):
 
 
 def _legend_columns(names):
-    """As many as fit in a line: a name of n letters takes about n + 7 of 80."""
-    return max(1, min(len(names), 80 // (max(len(str(name)) for name in names) + 7)))
+    """As many as fit in a line: a name of n letters takes at most n + 10 of 80."""
+    return max(1, min(len(names), 80 // (max(len(str(name)) for name in names) + 10)))
 
 
 def _decimals(numbers, spread):

@@ -4,6 +4,7 @@ import io
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from PIL import Image
 
@@ -175,3 +176,11 @@ def test_bars_mark_zero_when_the_intervals_lie_on_both_sides():
 def test_bars_with_intervals_write_no_more_than_the_intervals_can_tell():
     figure = bars_figure({"a": 0.07043, "b": -0.00042}, {"a": (0.06, 0.08), "b": (-0.006, 0.006)})
     assert [t for t in texts(figure.axes[0])] == ["0.070", "-0.000"]
+
+
+@pytest.mark.parametrize("letters", [1, 7, 11, 18, 32])
+@pytest.mark.parametrize("names", [2, 4, 5, 7])
+def test_the_legend_stays_inside_the_picture(names, letters):
+    figure = curve_figure({"e" * (letters - 1) + "abcdefg"[i]: [1, 2, 3] for i in range(names)}, ylabel="nats")
+    legend = figure.axes[0].get_legend().get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    assert legend.x1 <= figure.bbox.width and legend.y1 <= figure.bbox.height
