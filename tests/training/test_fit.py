@@ -132,12 +132,13 @@ def test_a_finished_run_is_not_trained_again_and_can_be_lengthened(tmp_path):
 def test_keyboard_interrupt_without_a_checkpoint_keeps_history_and_weights(capsys):
     torch.manual_seed(0)
     net = Interrupted((1, 8, 8), 10, width=4, dropout=0.3)
+    handler = signal.getsignal(signal.SIGINT)
     history = al.fit(net, images(), steps=20, batch_size=16, seed=5)
     expected = model()
     al.fit(expected, images(), steps=7, batch_size=16, seed=5)
     assert history.interrupted and history.steps == 7 and same(net, expected)
     assert "checkpoint=" in capsys.readouterr().out
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_killed_while_a_checkpoint_is_written_the_previous_one_loads(tmp_path):
