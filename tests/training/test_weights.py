@@ -49,7 +49,9 @@ def test_it_scores_what_the_manifest_says(name):
     model = al.training.load_weights(built(name), name)
     scores = recipes.score(name, model.eval())
     for measure, value in weights.manifest()[name]["metrics"].items():
-        assert scores[measure] == pytest.approx(value, rel=0.02, abs=0.006)  # rounding on another processor: two pictures of 359
+        # Rounding on another processor: two pictures of 359 for an accuracy, 2 % for a sum of many numbers.
+        margin = dict(abs=0.006) if measure == "test_accuracy" else dict(rel=0.02)
+        assert scores[measure] == pytest.approx(value, **margin)
 
 
 def test_fit_loads_them_under_smoke_or_when_neither_steps_nor_minutes_is_given(monkeypatch):
