@@ -188,3 +188,69 @@ def hinge_discriminator_loss(real_scores, fake_scores):
     Source: Miyato et al. 2018, Spectral Normalization for GANs, eq. 16.
     """
     return F.relu(1 - real_scores).mean() + F.relu(1 + fake_scores).mean()
+
+
+# ---------------------------------------------------------------- mending and translating pictures (lessons 42 to 44)
+
+def masked_l1(prediction, target, mask):
+    """Mean absolute error over the elements where the mask is 1; 0, with zero gradients, if there are none.
+
+    Args: prediction, target: (N, C, H, W). mask: (N, 1, H, W), 0 or 1; it holds for every channel. Returns: scalar.
+    Source: Liu et al. 2018, Image Inpainting for Irregular Holes Using Partial Convolutions, section 3.3, with the mean
+        taken over the counted elements instead of all.
+    """
+    counted = mask.bool().expand_as(prediction)
+    difference = torch.where(counted, prediction - target, 0).abs()
+    return difference.sum() / counted.sum().clamp(min=1)
+
+
+def pix2pix_generator_loss(fake_logits, fake, target, l1_weight):
+    """Fool the discriminator, and stay near the true partner: the non-saturating loss plus l1_weight times the mean |difference|.
+
+    Args: fake_logits: any shape, one logit a patch. fake, target: (N, C, H, W). l1_weight: number, at least 0. Returns: scalar.
+    Source: Isola et al. 2017, Image-to-Image Translation with Conditional Adversarial Networks, eq. 4.
+    """
+    return generator_loss(fake_logits) + l1_weight * (fake - target).abs().mean()
+
+
+def least_squares_discriminator_loss(real_logits, fake_logits):
+    """Pull real ones to 1 and fake ones to 0: half the sum of the two mean squared distances.
+
+    Args: real_logits, fake_logits: any shapes. Returns: scalar, at least 0. Source: Mao et al. 2017, LSGAN, eq. 9.
+    """
+    return ((real_logits - 1).square().mean() + fake_logits.square().mean()) / 2
+
+
+def least_squares_generator_loss(fake_logits):
+    """Pull fake ones to 1: the mean squared distance. Args: fake_logits: any shape. Returns: scalar, at least 0.
+
+    Source: Zhu et al. 2017, CycleGAN, section 4 (Mao et al. 2017, eq. 9, without its factor 1/2).
+    """
+    return (fake_logits - 1).square().mean()
+
+
+def cycle_loss(x, there_and_back):
+    """Mean absolute difference between pictures and what comes back after a translation and the way back.
+
+    Args: x, there_and_back: (N, C, H, W). Returns: scalar, at least 0. Source: Zhu et al. 2017, eq. 2, one direction.
+    """
+    return (there_and_back - x).abs().mean()
+
+
+def cyclegan_generator_loss(fake_logits_a, fake_logits_b, a, cycled_a, b, cycled_b, same_a, same_b,
+                            cycle_weight=10.0, identity_weight=5.0):
+    """What CycleGAN's two generators minimise: fool both discriminators, come back, leave alone what needs no translation.
+
+    Args:
+        fake_logits_a, fake_logits_b: the discriminators' answers to pictures translated to A, and to B; any shapes.
+        a, b: real pictures (N, C, H, W) of each domain. cycled_a, cycled_b: they after both translations.
+        same_a, same_b: a given to the generator that makes A; b given to the one that makes B.
+    Returns:
+        scalar: the least-squares terms, plus cycle_weight times the two cycle losses, plus identity_weight times the mean
+        |same - picture| of both domains.
+    Source: Zhu et al. 2017, Unpaired Image-to-Image Translation, eq. 3 and section 5.2 (identity).
+    """
+    adversarial = least_squares_generator_loss(fake_logits_a) + least_squares_generator_loss(fake_logits_b)
+    cycle = cycle_loss(a, cycled_a) + cycle_loss(b, cycled_b)
+    identity = (same_a - a).abs().mean() + (same_b - b).abs().mean()
+    return adversarial + cycle_weight * cycle + identity_weight * identity

@@ -174,3 +174,114 @@ def spectral_norm(weight, u, iterations):
             v = F.normalize(weight.T @ u, dim=0)
             u = F.normalize(weight @ v, dim=0)
     return u @ weight @ v, u
+
+
+# ---------------------------------------------------------------- control and image tasks (lessons 31, 41 and 42)
+
+def condition(noise, labels, n_classes):
+    """What a network is told beside its input, put behind it as more channels: 1 in the label's channel, 0 in the others.
+
+    Args:
+        noise: (N, D), or pictures (N, C, H, W): then each of the K new channels is constant over the picture.
+        labels: (N,) int64, from 0 to n_classes - 1. n_classes: K.
+    Returns:
+        (N, D + K), or (N, C + K, H, W).
+    Source: Mirza and Osindero 2014, Conditional Generative Adversarial Nets, figure 1.
+    """
+    one_hot = F.one_hot(labels, n_classes).to(noise.dtype).view(len(noise), n_classes, *[1] * (noise.ndim - 2))
+    return torch.cat([noise, one_hot.expand(-1, -1, *noise.shape[2:])], 1)
+
+
+def conditional_batch_norm(x, labels, gamma, beta, eps=1e-5, running_mean=None, running_var=None, training=True, momentum=0.1):
+    """Batch norm over all pictures, whatever their class; then a scale and a shift of each picture's own class.
+
+    Args:
+        x: (N, C, H, W). labels: (N,) int64. gamma, beta: (K, C), a row of scales and of shifts for each class.
+        eps: added to the variance. running_mean, running_var, training, momentum: as in torch.nn.functional.batch_norm;
+            by default the batch's own mean and (biased) variance are used.
+    Returns:
+        (N, C, H, W).
+    Source: Dumoulin et al. 2017, A Learned Representation for Artistic Style, eq. 5; de Vries et al. 2017.
+    """
+    normal = F.batch_norm(x, running_mean, running_var, training=training, momentum=momentum, eps=eps)
+    return gamma[labels][:, :, None, None] * normal + beta[labels][:, :, None, None]
+
+
+def projection_logit(features, labels, embedding, weight):
+    """A discriminator's answer to "is this real, and is it a picture of this class?": w . f + e_label . f.
+
+    Args: features: (N, D). labels: (N,) int64. embedding: (K, D), a row for each class. weight: (D,). Returns: (N,).
+    Source: Miyato and Koyama 2018, cGANs with Projection Discriminator, eq. 6.
+    """
+    return features @ weight + (features * embedding[labels]).sum(1)
+
+
+def nl_means(image, patch, window, h):
+    """Non-local means: each pixel becomes the weighted mean of the pixels around it whose own surroundings look like its own.
+
+    The weight of q for p is exp(-d / h^2), d the mean squared difference of the patches around p and q.
+
+    Args:
+        image: (H, W), grey. patch, window: odd sides of the patches compared and of the square in which q is looked for, in
+            pixels. h: how unlike two patches may be, in the image's units; above 0.
+    Returns:
+        (H, W). Beyond its border the image is reflected, the border pixel not repeated; so H and W must exceed
+        patch // 2 + window // 2.
+    Source: Buades, Coll and Morel 2005, A non-local algorithm for image denoising, section 3.
+    """
+    (rows, columns), reach, around = image.shape, window // 2, patch // 2
+    padded = F.pad(image[None, None], [reach + around] * 4, mode="reflect")
+    centre = padded[..., reach:-reach or None, reach:-reach or None]                # the image with room for its patches only
+    total = weights = 0
+    for dy in range(window):
+        for dx in range(window):
+            shifted = padded[..., dy:dy + rows + 2 * around, dx:dx + columns + 2 * around]
+            distance = F.avg_pool2d((centre - shifted).square(), patch, stride=1)   # of the patch around every pixel at once
+            weight = (-distance / h**2).exp()
+            total = total + weight * shifted[..., around:around + rows, around:around + columns]
+            weights = weights + weight
+    return (total / weights)[0, 0]
+
+
+def composite(known, generated, mask):
+    """The known pixels, bit for bit, where the mask is 1, and the generated ones where it is 0.
+
+    Args: known, generated: (N, C, H, W). mask: (N, 1, H, W), 0 or 1. Returns: (N, C, H, W).
+    Source: Pathak et al. 2016, Context Encoders, section 3.
+    """
+    return torch.where(mask.bool(), known, generated)              # not a product: a NaN under the hole would pass through it
+
+
+def partial_conv2d(x, mask, weight, stride=1):
+    """Convolution over the known pixels only, scaled up by how many of a window's pixels are missing.
+
+    Args:
+        x: (N, C, H, W); what lies under the hole is ignored. mask: (N, 1, H, W), 1 where pixels are known.
+        weight: (O, C, k, k), k odd. stride: 1 keeps the size: k // 2 pixels are added on each side, which count as hole.
+    Returns:
+        output (N, O, H', W'), 0 where a window holds no known pixel; new mask (N, 1, H', W'), 1 where it holds any.
+    Source: Liu et al. 2018, Image Inpainting for Irregular Holes Using Partial Convolutions, eqs. 1 and 2.
+    """
+    k = weight.shape[-1]
+    known = F.conv2d(mask, mask.new_ones(1, 1, k, k), stride=stride, padding=k // 2)         # known pixels in each window
+    output = F.conv2d(torch.where(mask.bool(), x, 0), weight, stride=stride, padding=k // 2)
+    return output * (k * k / known.clamp(min=1)), (known > 0).to(mask.dtype)
+
+
+def add_noise(images, sigma, noise):
+    """images + noise of standard deviation sigma, sigma in the usual unit of 1/255 of the range. Not clipped.
+
+    Args: images, noise: (N, C, H, W), images in [-1, 1], noise drawn from N(0, 1) by the caller.
+        sigma: number, or (N, 1, 1, 1), in levels of 255. Returns: (N, C, H, W).
+    """
+    return images + 2 * sigma / 255 * noise                        # [-1, 1] is 2 wide
+
+
+def downscale(images, factor=2):
+    """(N, C, H, W) -> (N, C, H / factor, W / factor), bicubic with anti-aliasing: what super-resolution undoes."""
+    return F.interpolate(images, scale_factor=1 / factor, mode="bicubic", antialias=True)
+
+
+def upscale(images, factor=2):
+    """(N, C, H, W) -> (N, C, factor H, factor W), bicubic: what super-resolution has to beat. May leave the range a little."""
+    return F.interpolate(images, scale_factor=factor, mode="bicubic")

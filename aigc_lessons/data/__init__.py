@@ -6,9 +6,11 @@ import difflib
 import inspect
 
 from . import bundled, downloads, folder, shapes
+from .domains import shape_domains, texture_domains
 from .image_set import ImageSet, check_images
+from .masks import draw_masks
 
-__all__ = ["ImageSet", "check_images", "load", "names", "photo"]
+__all__ = ["ImageSet", "check_images", "draw_masks", "load", "names", "photo", "shape_domains", "texture_domains"]
 
 OFFLINE = {"shapes": shapes.load, "digits": bundled.digits, "faces": bundled.faces,
            "textures": bundled.textures, "photos": bundled.photos}

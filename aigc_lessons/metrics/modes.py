@@ -22,3 +22,14 @@ def effective_modes(counts):
         return 0.0                                            # nothing was recognised
     p = counts.double() / counts.sum()
     return torch.exp(-torch.xlogy(p, p).sum()).item()
+
+
+def pairwise_distance(images):
+    """How different the pictures of a set are from each other: the root of the mean squared difference of two of its
+    pictures, over all pairs and pixels, as a float. 0 if all are the same.
+
+    Args: images: (N, C, H, W), N at least 2; compare sets of one size and range. Raises ValueError for fewer.
+    """
+    if len(images) < 2:
+        raise ValueError(f"pairwise_distance got {len(images)} images. Accepted: at least 2.")
+    return (2 * images.double().flatten(1).var(0)).mean().sqrt().item()         # E|x - y|^2 of a pair is twice the variance

@@ -4,7 +4,7 @@ from torch import nn
 
 from ..data import check_images
 from ..losses import cross_entropy
-from .shape import check_fits
+from .common import check_fits, in_chunks
 
 
 class Classifier(nn.Module):
@@ -57,19 +57,10 @@ class Classifier(nn.Module):
         optimizers["classifier"].step()
         return {"loss": loss.detach()}
 
-    @torch.no_grad()
     def predict(self, images):
-        """Logits (N, K) on the CPU, without dropout, 1,000 images at a time. images: (N, C, H, W) in [-1, 1]."""
-        return self._in_chunks(self, check_images(images, "predict"))
+        """Logits (N, K) on the CPU, without dropout, 1,000 images at a time. images: (N, C, H, W) in [-1, 1], on any device."""
+        return in_chunks(self, self, check_images(images, "predict"), size=1_000).cpu()
 
-    @torch.no_grad()
     def embed(self, images):
-        """The 64 features (N, 64) that the last layer reads, on the CPU: where pictures of one kind lie close together."""
-        return self._in_chunks(self.features, check_images(images, "embed"))
-
-    def _in_chunks(self, function, images):
-        was_training, where = self.training, self.head.weight.device
-        self.eval()
-        results = [function(chunk.to(where)).float().cpu() for chunk in images.split(1_000)]
-        self.train(was_training)
-        return torch.cat(results)
+        """The 64 features (N, 64), on the CPU, that the last layer reads: where pictures of one kind lie close together."""
+        return in_chunks(self, self.features, check_images(images, "embed"), size=1_000).cpu()

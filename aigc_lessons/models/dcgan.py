@@ -4,7 +4,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..losses import discriminator_loss, generator_loss
-from .shape import check_counts, check_fits, check_unconditional, halvings
+from .common import check_counts, check_fits, check_unconditional, halvings
 
 
 def channel_plan(image_shape, width):
@@ -21,10 +21,10 @@ def generator_network(image_shape, latent_dim, width):
     return nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], image_shape[0], 4, 2, 1), nn.Tanh())     # => (C, H, W)
 
 
-def discriminator_network(image_shape, width, norm=nn.BatchNorm2d, wrap=lambda layer: layer):
-    """(N, C, H, W) -> (N,) logits. norm: a layer's normalisation; wrap: what is done to each layer's weights."""
+def discriminator_network(image_shape, width, norm=nn.BatchNorm2d, wrap=lambda layer: layer, extra_channels=0):
+    """(N, C + extra_channels, H, W) -> (N,) logits. norm: a layer's normalisation; wrap: what is done to each layer's weights."""
     channels = channel_plan(image_shape, width)[::-1]
-    layers = [wrap(nn.Conv2d(image_shape[0], channels[0], 4, 2, 1)), nn.LeakyReLU(0.2)]                     # => (width, H/2, W/2)
+    layers = [wrap(nn.Conv2d(image_shape[0] + extra_channels, channels[0], 4, 2, 1)), nn.LeakyReLU(0.2)]    # => (width, H/2, W/2)
     for a, b in zip(channels, channels[1:]):
         layers += [wrap(nn.Conv2d(a, b, 4, 2, 1)), norm(b), nn.LeakyReLU(0.2)]                              # => (b, s/2, s/2)
     return nn.Sequential(*layers, wrap(nn.Conv2d(channels[-1], 1, 4)), nn.Flatten(0))                       # => (N,)

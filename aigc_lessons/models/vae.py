@@ -3,7 +3,25 @@ import torch
 from torch import nn
 
 from ..losses import gaussian_log_density, kl_to_standard_normal, reparameterize, vae_loss
-from .shape import check_counts, check_fits, check_unconditional, halvings
+from .common import check_counts, check_fits, check_unconditional, halvings
+
+
+def encoder_network(image_shape, n_out, width, extra_channels=0):
+    """(N, C + extra_channels, H, W) -> (N, n_out). extra_channels: what the encoder is told beside the picture."""
+    channels = [width * 2**i for i in range(halvings("VAE", image_shape, smallest=4))]      # 32 => 16 => 8 => 4: three
+    layers = []
+    for a, b in zip([image_shape[0] + extra_channels, *channels], channels):
+        layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.ReLU()]                      # (a, 2s, 2s) => (b, s, s)
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * 16, n_out))
+
+
+def decoder_network(n_in, image_shape, width):
+    """(N, n_in) -> (N, C, H, W) in [-1, 1]."""
+    channels = [width * 2**i for i in range(halvings("VAE", image_shape, smallest=4))][::-1]
+    layers = [nn.Linear(n_in, channels[0] * 16), nn.Unflatten(1, (channels[0], 4, 4))]
+    for a, b in zip(channels, [*channels[1:], image_shape[0]]):
+        layers += [nn.ReLU(), nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)]             # (a, s, s) => (b, 2s, 2s)
+    return nn.Sequential(*layers, nn.Tanh())
 
 
 class VAE(nn.Module):
@@ -19,19 +37,12 @@ class VAE(nn.Module):
 
     def __init__(self, image_shape=(1, 32, 32), latent_dim=16, width=32, beta=0.1, lr=1e-3):
         super().__init__()
-        n = halvings("VAE", image_shape, smallest=4)                # 32 => 16 => 8 => 4: three
         check_counts("VAE", latent_dim=latent_dim, width=width)
         if not 0 <= beta < float("inf"):
             raise ValueError(f"VAE(beta={beta}): accepted is a finite number of at least 0. 0: a plain autoencoder.")
         self.image_shape, self.latent_dim, self.beta, self.lr = tuple(image_shape), latent_dim, beta, lr
-        channels = [image_shape[0]] + [width * 2**i for i in range(n)]
-        down, up = [], []
-        for a, b in zip(channels, channels[1:]):
-            down += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.ReLU()]            # (a, 2s, 2s) => (b, s, s)
-            up = [nn.ReLU(), nn.ConvTranspose2d(b, a, 4, stride=2, padding=1)] + up  # (b, s, s) => (a, 2s, 2s)
-        top = channels[-1]
-        self.encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(top * 16, 2 * latent_dim))
-        self.decoder = nn.Sequential(nn.Linear(latent_dim, top * 16), nn.Unflatten(1, (top, 4, 4)), *up, nn.Tanh())
+        self.encoder = encoder_network(image_shape, 2 * latent_dim, width)
+        self.decoder = decoder_network(latent_dim, image_shape, width)
 
     def encode(self, images):
         """(N, C, H, W) -> mu, logvar of q(z|x), each (N, latent_dim)."""

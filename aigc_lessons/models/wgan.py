@@ -8,8 +8,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..losses import critic_generator_loss, critic_loss, gradient_penalty, hinge_discriminator_loss
+from .common import check_counts, check_fits, check_unconditional
 from .dcgan import discriminator_network, draw, generator_network, initialize
-from .shape import check_counts, check_fits, check_unconditional
 
 CONSTRAINTS = ("clip", "penalty", "spectral")
 

@@ -118,6 +118,8 @@ def _check(model, data, steps, minutes, batch_size, weights):
     sets = [d if isinstance(d, ImageSet) else ImageSet(check_images(d, "fit")) for d in (data if isinstance(data, tuple) else (data,))]
     for ds in sets:
         check_images(ds.images, "fit")
+        if len(ds) == 0:
+            raise ValueError(f"fit got an empty set ({ds!r}). Give at least one image" + (" of each domain." if len(sets) > 1 else "."))
         if not 1 <= batch_size <= len(ds):
             raise ValueError(f"fit(batch_size={batch_size}) with {len(ds)} images. Accepted: 1 to {len(ds)}. Give a smaller batch_size or more images.")
     if (steps is None) == (minutes is None) and not (weights and steps is None):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from .checkpoint import write_atomically
+from .checkpoint import architecture, write_atomically
 
 SHIPPED = Path(__file__).with_name("shipped")
 LIMIT = 2_000_000          # bytes a file
@@ -44,7 +44,7 @@ def load_weights(model, name):
     Raises ValueError if the model was built with other arguments than the weights (and as `read_weights` does).
     """
     tensors = read_weights(name)
-    mine = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    mine = architecture(model)["shapes"]
     theirs = {k: tuple(v.shape) for k, v in tensors.items()}
     if mine != theirs:
         first = next(k for k in {**mine, **theirs} if theirs.get(k) != mine.get(k))
@@ -52,7 +52,7 @@ def load_weights(model, name):
         arguments = ", ".join(f"{k}={v!r}" for k, v in record["arguments"].items())
         raise ValueError(f"The weights {name!r} do not fit this {type(model).__name__}: {first} is {theirs.get(first)} there and "
                          f"{mine.get(first)} here. Build it as al.models.{record['model']}({arguments}), or train it: give steps=.")
-    model.load_state_dict(tensors)
+    model.load_state_dict({**model.state_dict(), **tensors})            # what is not a tensor, as a buffer of pictures, stays
     return model
 
 
@@ -71,7 +71,8 @@ def save_weights(model, name, record):
     Raises ValueError if they are larger than 2 MB.
     """
     from safetensors.torch import save
-    tensors = {k: (v.half() if v.is_floating_point() else v).contiguous().cpu() for k, v in model.state_dict().items()}
+    tensors = {k: (v.half() if v.is_floating_point() else v).contiguous().cpu() for k, v in model.state_dict().items()
+               if isinstance(v, torch.Tensor)}
     data = save(tensors)
     if len(data) > LIMIT:
         raise ValueError(f"The weights {name!r} take {len(data):,} bytes. Accepted: {LIMIT:,}. Build a narrower model.")
@@ -87,6 +88,6 @@ def half_precision(model):
     """Round the weights as shipping them will, so that what is measured is what is shipped."""
     with torch.no_grad():
         for tensor in model.state_dict().values():
-            if tensor.is_floating_point():
+            if isinstance(tensor, torch.Tensor) and tensor.is_floating_point():
                 tensor.copy_(tensor.half())
     return model

@@ -1,0 +1,50 @@
+"""Two domains to translate between: pairs that belong together, and sets without partners."""
+import torch
+
+from . import bundled, shapes
+from .image_set import ImageSet
+
+
+def shape_domains(a, b, size=32, n=3_000, seed=0, paired=True):
+    """Two ImageSets of shapes in two variants.
+
+    Args:
+        a, b: variants, of data.shapes.VARIANTS: 'outline' and 'plain', say, or 'day' and 'night'.
+        size: side in pixels. n: pictures in each. seed: of the scenes.
+        paired: True: the i-th of A and of B are one scene, drawn twice. False: no scene is in both.
+    Returns:
+        (A, B).
+    """
+    both = shapes.load(size, n if paired else 2 * n, seed, a)
+    other = shapes.load(size, n if paired else 2 * n, seed, b)
+    return (both, other) if paired else (both[:n], other[n:])
+
+
+def texture_domains(a="grass", b="brick", size=32, n=2_000, seed=0, split="train"):
+    """Two ImageSets of real textures, unpaired: n random patches of each photograph at half its size.
+
+    Args:
+        a, b: of data.bundled.TEXTURES. size: side in pixels, 8 to 64. n: patches of each; they overlap. seed: of their places.
+        split: 'train' takes patches from the upper three quarters of each photograph, 'test' from the lowest quarter.
+    Returns:
+        (A, B), each with one class, the texture's name.
+    Raises:
+        ValueError: unknown texture, size, number or split.
+    """
+    if unknown := [t for t in (a, b) if t not in bundled.TEXTURES]:
+        raise ValueError(f"texture_domains got {unknown[0]!r}. Accepted: {', '.join(bundled.TEXTURES)}.")
+    if not 8 <= size <= 64 or n < 1 or split not in ("train", "test"):
+        raise ValueError(f"texture_domains(size={size}, n={n}, split={split!r}): accepted are size 8 to 64, n of 1 or more, and "
+                         "split 'train' or 'test'.")
+    return tuple(_patches(name, size, n, seed + k, split) for k, name in enumerate((a, b)))
+
+
+def _patches(name, size, n, seed, split):
+    from skimage import data
+    picture = bundled.resize(bundled.from_bytes(getattr(data, name)())[None], 256)[0]
+    region = picture[:, :192] if split == "train" else picture[:, 192:]
+    g = torch.Generator().manual_seed(seed)
+    top = torch.randint(region.shape[1] - size + 1, (n,), generator=g).tolist()
+    left = torch.randint(region.shape[2] - size + 1, (n,), generator=g).tolist()
+    images = torch.stack([region[:, t:t + size, l:l + size] for t, l in zip(top, left)])
+    return ImageSet(images, torch.zeros(n, dtype=torch.int64), classes=(name,), name=f"textures-{name}", licence="CC0 (scikit-image)")

@@ -1,0 +1,108 @@
+"""What models share: what they check, so that they refuse alike, and how a network is applied to many pictures."""
+import torch
+
+from ..data import check_images
+
+
+def halvings(who, image_shape, smallest):
+    """How often H can be halved down to `smallest`. Raises ValueError for sizes and channels that `who` cannot make."""
+    c, h, w = image_shape
+    sizes = [smallest * 2**i for i in range(1, 5)]
+    if h != w or h not in sizes:
+        raise ValueError(f"{who}(image_shape={tuple(image_shape)}): it makes squares of side {', '.join(map(str, sizes))}. "
+                         "Load the data at one of these sizes: al.data.load(name, size=32).")
+    if c not in (1, 3):
+        raise ValueError(f"{who}(image_shape={tuple(image_shape)}): accepted are 1 channel (grey) or 3 (colour), not {c}.")
+    return sizes.index(h) + 1
+
+
+def check_counts(who, **counts):
+    """Raises ValueError unless each of the counts is 1 or more."""
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{who}({name}={value}): accepted is 1 or more.")
+
+
+def check_fits(model, images):
+    """Raises ValueError unless the images have the shape that `model` was built for."""
+    if tuple(images.shape[1:]) != model.image_shape:
+        who = type(model).__name__
+        raise ValueError(f"This {who} takes images of shape {model.image_shape} and got {tuple(images.shape[1:])}. "
+                         f"Load the data at that size, or build the {who} with image_shape=ds.images.shape[1:].")
+
+
+def check_unconditional(who, labels):
+    if labels is not None:
+        raise ValueError(f"This {who} was not told any labels and cannot be asked for some. Call sample(n) without labels=.")
+
+
+def check_labels(who, labels, n, n_classes):
+    """labels as (n,) int64 on the CPU: an int stands for n times that class, None for each class in turn.
+
+    Raises TypeError for anything that is not whole numbers; ValueError for another count, or labels out of range.
+    """
+    if labels is None:
+        return torch.arange(n) % n_classes
+    labels = torch.as_tensor(labels)
+    if labels.dtype == torch.bool or labels.is_floating_point() or labels.is_complex():
+        raise TypeError(f"{who} got labels of type {labels.dtype}. Accepted: whole numbers (int64), each the index of a class.")
+    labels = labels.long().cpu()
+    if labels.ndim == 0:
+        labels = labels.expand(n)
+    if tuple(labels.shape) != (n,):
+        raise ValueError(f"{who} got labels of shape {tuple(labels.shape)} for {n} pictures. Accepted: ({n},), or one number for all.")
+    if n and not (0 <= labels.min() and labels.max() < n_classes):
+        raise ValueError(f"{who} got labels from {labels.min()} to {labels.max()}. It knows {n_classes} classes: accepted are 0 to {n_classes - 1}.")
+    return labels
+
+
+def check_mask(who, mask, images):
+    """Raises unless `mask` is float (N, 1, H, W) of 0 and 1 for these images, each with at least one known pixel."""
+    n, _, h, w = images.shape
+    if not isinstance(mask, torch.Tensor) or tuple(mask.shape) != (n, 1, h, w):
+        given = tuple(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
+        raise ValueError(f"{who} got a mask of shape {given} for images of shape {tuple(images.shape)}. "
+                         f"Accepted: {(n, 1, h, w)}, 1 where pixels are known. For one mask on all: mask.expand(n, -1, -1, -1).")
+    if not ((mask == 0) | (mask == 1)).all():
+        raise ValueError(f"{who} got a mask with values other than 0 and 1. Accepted: 1 where pixels are known, 0 in the hole. "
+                         "For a mask of grey levels: (mask > 0.5).float().")
+    if hollow := (mask.flatten(1).sum(1) == 0).nonzero()[:, 0].tolist():
+        raise ValueError(f"{who}: mask {hollow[0]} leaves no pixel known, so there is nothing to mend from. Accepted: masks with at "
+                         "least one 1. To make pictures from nothing use a generator's sample().")
+
+
+def check_channels(who, images, channels, where="pictures"):
+    if images.shape[1] != channels:
+        raise ValueError(f"This {who} takes {where} with {channels} channels and got {images.shape[1]}. "
+                         "Give grey (1) or colour (3) pictures as it was built, or build it with another number of channels.")
+
+
+def check_floats(who, images):
+    """Raises unless `images` is float (N, C, H, W) and finite. Noisy pictures may leave [-1, 1]."""
+    check_images(images.clamp(-1, 1) if isinstance(images, torch.Tensor) and images.is_floating_point() else images, who)
+
+
+def pair_of(batch, who):
+    """The two image tensors of a batch of two domains. Raises ValueError for one domain, or two that differ in size."""
+    if not (isinstance(batch, tuple) and len(batch) == 2 and hasattr(batch[0], "images")):
+        raise ValueError(f"A {who} learns from two domains. Give fit a tuple: al.fit(model, (domain_a, domain_b), ...).")
+    a, b = batch[0].images, batch[1].images
+    if a.shape[2:] != b.shape[2:]:
+        raise ValueError(f"A {who} got pictures of {tuple(a.shape[2:])} and {tuple(b.shape[2:])} pixels. Load both domains at one size.")
+    return a, b
+
+
+@torch.no_grad()
+def in_chunks(module, function, *tensors, size=250):
+    """function(*tensors) in eval mode, `size` rows at a time on the module's device; float32, where the first tensor is.
+
+    The module is left in the mode it was in.
+    """
+    was_training, where = module.training, next(module.parameters()).device
+    module.eval()
+    try:
+        results = [function(*(t.to(where) for t in chunk)).float().to(tensors[0].device)
+                   for chunk in zip(*(t.split(size) for t in tensors))]
+    finally:
+        module.train(was_training)
+    return torch.cat(results)

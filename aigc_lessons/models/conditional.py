@@ -1,0 +1,221 @@
+"""Say what to draw: lesson 31. A GAN told by concatenation, one told by projection, and a conditional VAE."""
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ..losses import (
+    critic_generator_loss,
+    discriminator_loss,
+    generator_loss,
+    hinge_discriminator_loss,
+    kl_to_standard_normal,
+    reparameterize,
+    vae_loss,
+)
+from ..ops import condition, conditional_batch_norm, projection_logit
+from .common import check_counts, check_fits, check_labels
+from .dcgan import channel_plan, discriminator_network, draw, generator_network, initialize
+from .vae import decoder_network, encoder_network
+
+
+def check_batch(model, batch):
+    """(images, labels) of a batch. Raises ValueError if it has no labels, unknown ones, or pictures of another size."""
+    who = type(model).__name__
+    check_fits(model, batch.images)
+    if batch.labels is None:
+        raise ValueError(f"A {who} learns from labels and the data has none. Load a set with classes.")
+    check_labels(who, batch.labels, len(batch.labels), model.n_classes)
+    return batch.images, batch.labels
+
+
+class CGAN(nn.Module):
+    """A DCGAN that is told the class by concatenation: behind the noise, and as constant channels behind the picture.
+
+    Source: Mirza and Osindero 2014, Conditional Generative Adversarial Nets.
+
+    Args:
+        image_shape: (C, H, W), C 1 or 3, H = W one of 8, 16, 32, 64. n_classes: K, at least 2.
+        latent_dim, width, ema_decay, lr, betas: as in DCGAN.
+    """
+
+    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=64, width=32, ema_decay=0.995, lr=2e-4, betas=(0.5, 0.999)):
+        super().__init__()
+        check_counts("CGAN", latent_dim=latent_dim, width=width, n_classes=n_classes)
+        self.image_shape, self.n_classes, self.latent_dim, self.lr, self.betas = tuple(image_shape), n_classes, latent_dim, lr, betas
+        self.generator = initialize(generator_network(image_shape, latent_dim + n_classes, width))
+        self.discriminator = initialize(discriminator_network(image_shape, width, extra_channels=n_classes))
+        self.generator_ema = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+
+    def optimizers(self):
+        return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
+                "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=self.lr, betas=self.betas, fused=True)}
+
+    def training_step(self, batch, optimizers):
+        real, labels = check_batch(self, batch)
+        noise = torch.randn(len(real), self.latent_dim).to(real.device)
+        fake = self.generator(condition(noise, labels, self.n_classes)[:, :, None, None])
+        judge = lambda images: self.discriminator(condition(images, labels, self.n_classes)).float()  # noqa: E731
+
+        d_loss = discriminator_loss(judge(real), judge(fake.detach()))
+        optimizers["discriminator"].zero_grad()
+        d_loss.backward()
+        optimizers["discriminator"].step()
+
+        g_loss = generator_loss(judge(fake))
+        optimizers["generator"].zero_grad()
+        g_loss.backward(inputs=list(self.generator.parameters()))
+        optimizers["generator"].step()
+        return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
+
+    @torch.no_grad()
+    def sample(self, n, seed=0, labels=None):
+        """n pictures (n, C, H, W) in [-1, 1]. labels: (n,) int64, or one number for all; None: each class in turn."""
+        labels = check_labels("CGAN", labels, n, self.n_classes)
+        noise = torch.randn(n, self.latent_dim, generator=torch.Generator().manual_seed(seed))
+        told = condition(noise, labels, self.n_classes).to(next(self.parameters()).device)
+        return draw(self.generator_ema, told[:, :, None, None]) if n else told.new_empty(0, *self.image_shape)
+
+
+class ConditionalBatchNorm2d(nn.Module):
+    """Batch norm whose scale and shift depend on the picture's class. The statistics are the batch's, as in nn.BatchNorm2d."""
+
+    def __init__(self, channels, n_classes, momentum=0.1, eps=1e-5):
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.gamma = nn.Parameter(torch.ones(n_classes, channels))
+        self.beta = nn.Parameter(torch.zeros(n_classes, channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x, labels):
+        return conditional_batch_norm(x, labels, self.gamma, self.beta, self.eps, self.running_mean, self.running_var,
+                                      self.training, self.momentum)
+
+
+class ConditionalGenerator(nn.Module):
+    """DCGAN's generator with every batch norm told the class: (N, latent_dim), (N,) -> (N, C, H, W) in [-1, 1]."""
+
+    def __init__(self, image_shape, n_classes, latent_dim, width):
+        super().__init__()
+        channels = channel_plan(image_shape, width)
+        self.convs = nn.ModuleList([nn.ConvTranspose2d(latent_dim, channels[0], 4),                             # => (4 width, 4, 4)
+                                    *(nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in zip(channels, channels[1:]))])  # => (b, 2s, 2s)
+        self.norms = nn.ModuleList(ConditionalBatchNorm2d(c, n_classes) for c in channels)
+        self.last = nn.ConvTranspose2d(channels[-1], image_shape[0], 4, 2, 1)                                   # => (C, H, W)
+
+    def forward(self, noise, labels):
+        x = noise[:, :, None, None]
+        for conv, norm in zip(self.convs, self.norms):
+            x = norm(conv(x), labels).relu()
+        return self.last(x).tanh()
+
+
+class ProjectionDiscriminator(nn.Module):
+    """DCGAN's discriminator up to its last features, and the logit from their projection on the class: (N, C, H, W), (N,) -> (N,)."""
+
+    def __init__(self, image_shape, n_classes, width):
+        super().__init__()
+        layers = discriminator_network(image_shape, width, norm=lambda channels: nn.Identity(), wrap=spectral_norm)
+        self.features = nn.Sequential(*layers[:-2], nn.Flatten())                       # => (16 * 4 width,)
+        n_features = 16 * channel_plan(image_shape, width)[0]
+        self.embedding = spectral_norm(nn.Embedding(n_classes, n_features))
+        self.linear = spectral_norm(nn.Linear(n_features, 1))
+
+    def forward(self, images, labels):
+        features = self.features(images)
+        return projection_logit(features, labels, self.embedding.weight, self.linear.weight[0]) + self.linear.bias
+
+
+class ProjectionGAN(nn.Module):
+    """A GAN told the class where it counts: conditional batch norm in the generator, projection in the discriminator.
+
+    Trained with the hinge loss under spectral norm, as lesson 25's WGAN(constraint="spectral").
+
+    Source: Miyato and Koyama 2018, cGANs with Projection Discriminator.
+
+    Args: as CGAN.
+    """
+
+    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=64, width=32, ema_decay=0.995, lr=2e-4, betas=(0.0, 0.9)):
+        super().__init__()
+        check_counts("ProjectionGAN", latent_dim=latent_dim, width=width, n_classes=n_classes)
+        self.image_shape, self.n_classes, self.latent_dim, self.lr, self.betas = tuple(image_shape), n_classes, latent_dim, lr, betas
+        self.generator = initialize(ConditionalGenerator(image_shape, n_classes, latent_dim, width))
+        self.discriminator = ProjectionDiscriminator(image_shape, n_classes, width)
+        self.generator_ema = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+
+    def optimizers(self):
+        return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
+                "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=self.lr, betas=self.betas, fused=True)}
+
+    def training_step(self, batch, optimizers):
+        real, labels = check_batch(self, batch)
+        fake = self.generator(torch.randn(len(real), self.latent_dim).to(real.device), labels)
+
+        d_loss = hinge_discriminator_loss(self.discriminator(real, labels).float(), self.discriminator(fake.detach(), labels).float())
+        optimizers["discriminator"].zero_grad()
+        d_loss.backward()
+        optimizers["discriminator"].step()
+
+        g_loss = critic_generator_loss(self.discriminator(fake, labels).float())
+        optimizers["generator"].zero_grad()
+        g_loss.backward(inputs=list(self.generator.parameters()))
+        optimizers["generator"].step()
+        return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
+
+    @torch.no_grad()
+    def sample(self, n, seed=0, labels=None):
+        """n pictures (n, C, H, W) in [-1, 1]. labels: (n,) int64, or one number for all; None: each class in turn."""
+        where = next(self.parameters()).device
+        labels = check_labels("ProjectionGAN", labels, n, self.n_classes).to(where)
+        noise = torch.randn(n, self.latent_dim, generator=torch.Generator().manual_seed(seed)).to(where)
+        if n == 0:
+            return noise.new_empty(0, *self.image_shape)
+        return self.generator_ema.eval()(noise, labels)
+
+
+class CVAE(nn.Module):
+    """A VAE told the class: the encoder as constant channels behind the picture, the decoder behind z.
+
+    z then need not say the class, so that any z gives a picture of the class asked for.
+
+    Source: Sohn et al. 2015, Learning Structured Output Representation using Deep Conditional Generative Models.
+
+    Args: image_shape, n_classes: as CGAN. latent_dim, width, beta, lr: as VAE.
+    """
+
+    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=16, width=32, beta=0.1, lr=1e-3):
+        super().__init__()
+        check_counts("CVAE", latent_dim=latent_dim, width=width, n_classes=n_classes)
+        self.image_shape, self.n_classes, self.latent_dim, self.beta, self.lr = tuple(image_shape), n_classes, latent_dim, beta, lr
+        self.encoder = encoder_network(image_shape, 2 * latent_dim, width, extra_channels=n_classes)
+        self.decoder = decoder_network(latent_dim + n_classes, image_shape, width)
+
+    def encode(self, images, labels):
+        """(N, C, H, W), (N,) -> mu, logvar of q(z|x, label), each (N, latent_dim)."""
+        return self.encoder(condition(images, labels, self.n_classes)).chunk(2, dim=1)
+
+    def decode(self, z, labels):
+        """(N, latent_dim), (N,) -> (N, C, H, W) in [-1, 1]."""
+        return self.decoder(condition(z, labels, self.n_classes))
+
+    def optimizers(self):
+        return {"cvae": torch.optim.Adam(self.parameters(), lr=self.lr)}
+
+    def training_step(self, batch, optimizers):
+        images, labels = check_batch(self, batch)
+        mu, logvar = (v.float() for v in self.encode(images, labels))
+        z = reparameterize(mu, logvar, torch.randn(mu.shape).to(mu.device))
+        loss = vae_loss(images, self.decode(z, labels).float(), mu, logvar, self.beta)
+        optimizers["cvae"].zero_grad()
+        loss.backward()
+        optimizers["cvae"].step()
+        return {"loss": loss.detach(), "kl": kl_to_standard_normal(mu, logvar).mean().detach()}
+
+    @torch.no_grad()
+    def sample(self, n, seed=0, labels=None):
+        """n pictures (n, C, H, W) in [-1, 1] from z ~ N(0, I). labels: (n,) int64, or one number for all; None: each class in turn."""
+        where = next(self.parameters()).device
+        labels = check_labels("CVAE", labels, n, self.n_classes).to(where)
+        return self.decode(torch.randn(n, self.latent_dim, generator=torch.Generator().manual_seed(seed)).to(where), labels)

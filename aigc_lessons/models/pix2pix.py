@@ -1,0 +1,82 @@
+"""Paired translation: lesson 43. Isola et al. 2017, Image-to-Image Translation with Conditional Adversarial Networks."""
+import torch
+from torch import nn
+
+from ..data import check_images
+from ..losses import discriminator_loss, pix2pix_generator_loss
+from .common import check_channels, check_counts, in_chunks, pair_of
+from .dcgan import initialize
+from .unet import UNet
+
+
+def patch_discriminator(in_channels, width=32, halvings=1, norm=nn.InstanceNorm2d):
+    """PatchGAN: (N, in_channels, H, W) -> (N, 1, h, w), one logit for each patch, so that it judges texture, not the whole.
+
+    A patch has 16 x 16 pixels for halvings=1, 34 x 34 for 2, 70 x 70 for 3. Source: Isola et al. 2017, section 3.2.2.
+    """
+    layers = [nn.Conv2d(in_channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]                        # => (width, H/2, W/2)
+    for i in range(1, halvings):
+        layers += [nn.Conv2d(width, 2 * width, 4, 2, 1), norm(2 * width), nn.LeakyReLU(0.2)]    # => (2 width, s/2, s/2)
+        width *= 2
+    layers += [nn.Conv2d(width, 2 * width, 4, 1, 1), norm(2 * width), nn.LeakyReLU(0.2)]        # => (2 width, s - 1, s - 1)
+    return nn.Sequential(*layers, nn.Conv2d(2 * width, 1, 4, 1, 1))                             # => (1, s - 2, s - 2)
+
+
+class Pix2Pix(nn.Module):
+    """Learns from pairs: a U-Net draws the partner, and a discriminator that sees both halves says whether they are a true pair.
+
+    Args:
+        in_channels, out_channels: of the two domains. width: channels of the first layers.
+        l1_weight: of the distance to the true partner; 0: adversarial alone.
+        adversarial: False: no discriminator, the distance alone.
+        lr, betas: of Adam.
+    """
+
+    paired = True
+
+    def __init__(self, in_channels=3, out_channels=3, width=32, l1_weight=100.0, adversarial=True, lr=5e-4, betas=(0.5, 0.999)):
+        super().__init__()
+        check_counts("Pix2Pix", in_channels=in_channels, out_channels=out_channels, width=width)
+        if l1_weight < 0 or l1_weight == 0 and not adversarial:
+            raise ValueError(f"Pix2Pix(l1_weight={l1_weight}, adversarial={adversarial}): accepted is a weight of at least 0, and above 0 "
+                             "without the adversarial loss.")
+        self.in_channels, self.out_channels, self.l1_weight, self.lr, self.betas = in_channels, out_channels, l1_weight, lr, betas
+        self.generator = UNet(in_channels, out_channels, width, depth=3, norm=nn.BatchNorm2d)
+        self.discriminator = initialize(patch_discriminator(in_channels + out_channels, width)) if adversarial else None
+
+    def forward(self, a):
+        """(N, in_channels, H, W) -> (N, out_channels, H, W) in [-1, 1]."""
+        return self.generator(a).tanh()
+
+    def optimizers(self):
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        return {name: torch.optim.Adam(network.parameters(), lr=self.lr, betas=self.betas) for name, network in networks.items() if network}
+
+    def training_step(self, batch, optimizers):
+        a, b = pair_of(batch, "Pix2Pix")
+        check_channels("Pix2Pix", a, self.in_channels, "first pictures")
+        check_channels("Pix2Pix", b, self.out_channels, "second pictures")
+        fake = self(a).float()
+        if not self.discriminator:
+            loss = (fake - b).abs().mean()
+            optimizers["generator"].zero_grad()
+            loss.backward()
+            optimizers["generator"].step()
+            return {"l1": loss.detach()}
+        judge = lambda partner: self.discriminator(torch.cat([a, partner], 1)).float()  # noqa: E731
+
+        d_loss = discriminator_loss(judge(b), judge(fake.detach()))
+        optimizers["discriminator"].zero_grad()
+        d_loss.backward()
+        optimizers["discriminator"].step()
+
+        g_loss = pix2pix_generator_loss(judge(fake), fake, b, self.l1_weight)
+        optimizers["generator"].zero_grad()
+        g_loss.backward(inputs=list(self.generator.parameters()))
+        optimizers["generator"].step()
+        return {"discriminator": d_loss.detach(), "generator": g_loss.detach(), "l1": (fake - b).abs().mean().detach()}
+
+    def translate(self, x):
+        """(N, in_channels, H, W) in [-1, 1], any H and W -> (N, out_channels, H, W) in [-1, 1]."""
+        check_channels("Pix2Pix", check_images(x, "Pix2Pix.translate"), self.in_channels)
+        return in_chunks(self, self, x)

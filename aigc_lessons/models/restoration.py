@@ -1,0 +1,95 @@
+"""Mend what a camera or a file has spoilt: lesson 41. Zhang et al. 2017, DnCNN: learn the noise, not the picture."""
+import torch
+from torch import nn
+
+from ..ops import add_noise, downscale, upscale
+from .common import check_channels, check_counts, check_floats, in_chunks
+from .unet import UNet
+
+
+def random_flips(images):
+    """The whole batch mirrored left to right, upside down, and (if square) along the diagonal, each with probability 1/2."""
+    left_right, up_down, diagonal = torch.rand(3) < 0.5
+    images = images.flip(-1) if left_right else images
+    images = images.flip(-2) if up_down else images
+    return images.mT if diagonal and images.shape[-1] == images.shape[-2] else images
+
+
+class Denoiser(nn.Module):
+    """Takes noise off pictures: a U-Net says what is noise, and that is subtracted.
+
+    Args:
+        channels: 1 (grey) or 3 (colour). width: channels of the U-Net's first layer.
+        noise: (least, most) standard deviation it learns on, in levels of 255; it is not told which.
+        lr: of Adam.
+    """
+
+    def __init__(self, channels=3, width=32, noise=(5, 55), lr=1e-3):
+        super().__init__()
+        check_counts("Denoiser", channels=channels, width=width)
+        if not 0 <= noise[0] <= noise[1] or noise[1] == 0:
+            raise ValueError(f"Denoiser(noise={noise}): accepted are two standard deviations in levels of 255, such as (5, 55).")
+        self.channels, self.noise, self.lr = channels, tuple(noise), lr
+        self.network = UNet(channels, channels, width, depth=2)
+
+    def forward(self, noisy):
+        """(N, C, H, W) -> (N, C, H, W), not clipped."""
+        return noisy - self.network(noisy)
+
+    def optimizers(self):
+        return {"denoiser": torch.optim.Adam(self.parameters(), lr=self.lr)}
+
+    def training_step(self, batch, optimizers):
+        clean = random_flips(batch.images)
+        check_channels("Denoiser", clean, self.channels)
+        sigma = torch.empty(len(clean), 1, 1, 1).uniform_(*self.noise)
+        noisy = add_noise(clean, sigma.to(clean.device), torch.randn(clean.shape).to(clean.device))
+        loss = (self(noisy).float() - clean).abs().mean()
+        optimizers["denoiser"].zero_grad()
+        loss.backward()
+        optimizers["denoiser"].step()
+        return {"loss": loss.detach()}
+
+    def restore(self, noisy):
+        """(N, C, H, W), any H and W; noisy pictures may leave [-1, 1] -> (N, C, H, W) in [-1, 1]."""
+        check_floats("Denoiser.restore", noisy)
+        check_channels("Denoiser", noisy, self.channels)
+        return in_chunks(self, self, noisy).clamp(-1, 1)
+
+
+class SuperResolver(nn.Module):
+    """Doubles height and width: bicubic enlargement, and a U-Net that adds the detail it misses.
+
+    Args: channels, width, lr: as Denoiser.
+    """
+
+    def __init__(self, channels=3, width=32, lr=1e-3):
+        super().__init__()
+        check_counts("SuperResolver", channels=channels, width=width)
+        self.channels, self.lr = channels, lr
+        self.network = UNet(channels, channels, width, depth=2)
+
+    def forward(self, small):
+        """(N, C, H, W) -> (N, C, 2H, 2W), not clipped."""
+        enlarged = upscale(small)
+        return enlarged + self.network(enlarged)
+
+    def optimizers(self):
+        return {"super_resolver": torch.optim.Adam(self.parameters(), lr=self.lr)}
+
+    def training_step(self, batch, optimizers):
+        sharp = random_flips(batch.images)
+        check_channels("SuperResolver", sharp, self.channels)
+        if sharp.shape[-1] % 2 or sharp.shape[-2] % 2:
+            raise ValueError(f"A SuperResolver halves pictures to learn from them and got {tuple(sharp.shape[2:])}. Load them at an even size.")
+        loss = (self(downscale(sharp)).float() - sharp).abs().mean()
+        optimizers["super_resolver"].zero_grad()
+        loss.backward()
+        optimizers["super_resolver"].step()
+        return {"loss": loss.detach()}
+
+    def restore(self, small):
+        """(N, C, H, W) -> (N, C, 2H, 2W) in [-1, 1]."""
+        check_floats("SuperResolver.restore", small)
+        check_channels("SuperResolver", small, self.channels)
+        return in_chunks(self, self, small).clamp(-1, 1)
