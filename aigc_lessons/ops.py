@@ -1,4 +1,4 @@
-"""What part 1 builds by hand: editing and warping, convolution, pooling, transposed convolution, receptive field.
+"""What lessons build by hand: warping, convolution, pooling, receptive fields; later what conditional and mending networks add.
 
 Short versions to read and to take apart. Each agrees with torch to rounding (tests/test_ops.py); none is meant to be fast.
 They work in any floating type and on any device, and gradients flow through them.
@@ -192,19 +192,22 @@ def condition(noise, labels, n_classes):
     return torch.cat([noise, one_hot.expand(-1, -1, *noise.shape[2:])], 1)
 
 
-def conditional_batch_norm(x, labels, gamma, beta, eps=1e-5, running_mean=None, running_var=None, training=True, momentum=0.1):
+def scale_and_shift(x, labels, gamma, beta):
+    """gamma * x + beta with each picture's own class's row. x: (N, C, H, W). labels: (N,) int64. gamma, beta: (K, C)."""
+    return gamma[labels][:, :, None, None] * x + beta[labels][:, :, None, None]
+
+
+def conditional_batch_norm(x, labels, gamma, beta, eps):
     """Batch norm over all pictures, whatever their class; then a scale and a shift of each picture's own class.
 
     Args:
-        x: (N, C, H, W). labels: (N,) int64. gamma, beta: (K, C), a row of scales and of shifts for each class.
-        eps: added to the variance. running_mean, running_var, training, momentum: as in torch.nn.functional.batch_norm;
-            by default the batch's own mean and (biased) variance are used.
+        x: (N, C, H, W); mean and (biased) variance of each channel are taken over N, H and W.
+        labels: (N,) int64. gamma, beta: (K, C), a row of scales and of shifts for each class. eps: added to the variance.
     Returns:
         (N, C, H, W).
     Source: Dumoulin et al. 2017, A Learned Representation for Artistic Style, eq. 5; de Vries et al. 2017.
     """
-    normal = F.batch_norm(x, running_mean, running_var, training=training, momentum=momentum, eps=eps)
-    return gamma[labels][:, :, None, None] * normal + beta[labels][:, :, None, None]
+    return scale_and_shift(F.batch_norm(x, None, None, training=True, eps=eps), labels, gamma, beta)
 
 
 def projection_logit(features, labels, embedding, weight):
@@ -252,19 +255,19 @@ def composite(known, generated, mask):
     return torch.where(mask.bool(), known, generated)              # not a product: a NaN under the hole would pass through it
 
 
-def partial_conv2d(x, mask, weight, stride=1):
+def partial_conv2d(x, mask, weight):
     """Convolution over the known pixels only, scaled up by how many of a window's pixels are missing.
 
     Args:
         x: (N, C, H, W); what lies under the hole is ignored. mask: (N, 1, H, W), 1 where pixels are known.
-        weight: (O, C, k, k), k odd. stride: 1 keeps the size: k // 2 pixels are added on each side, which count as hole.
+        weight: (O, C, k, k), k odd. The size stays: k // 2 pixels are added on each side, which count as hole.
     Returns:
-        output (N, O, H', W'), 0 where a window holds no known pixel; new mask (N, 1, H', W'), 1 where it holds any.
+        output (N, O, H, W), 0 where a window holds no known pixel; new mask (N, 1, H, W), 1 where it holds any.
     Source: Liu et al. 2018, Image Inpainting for Irregular Holes Using Partial Convolutions, eqs. 1 and 2.
     """
     k = weight.shape[-1]
-    known = F.conv2d(mask, mask.new_ones(1, 1, k, k), stride=stride, padding=k // 2)         # known pixels in each window
-    output = F.conv2d(torch.where(mask.bool(), x, 0), weight, stride=stride, padding=k // 2)
+    known = F.conv2d(mask, mask.new_ones(1, 1, k, k), padding=k // 2)         # known pixels in each window
+    output = F.conv2d(torch.where(mask.bool(), x, 0), weight, padding=k // 2)
     return output * (k * k / known.clamp(min=1)), (known > 0).to(mask.dtype)
 
 

@@ -13,8 +13,8 @@ from ..losses import (
     reparameterize,
     vae_loss,
 )
-from ..ops import condition, conditional_batch_norm, projection_logit
-from .common import check_counts, check_fits, check_labels
+from ..ops import condition, projection_logit, scale_and_shift
+from .common import check_counts, check_fits, check_labels, in_chunks
 from .dcgan import channel_plan, discriminator_network, draw, generator_network, initialize
 from .vae import decoder_network, encoder_network
 
@@ -78,19 +78,16 @@ class CGAN(nn.Module):
 
 
 class ConditionalBatchNorm2d(nn.Module):
-    """Batch norm whose scale and shift depend on the picture's class. The statistics are the batch's, as in nn.BatchNorm2d."""
+    """Batch norm whose scale and shift depend on the picture's class: ops.conditional_batch_norm while it trains."""
 
-    def __init__(self, channels, n_classes, momentum=0.1, eps=1e-5):
+    def __init__(self, channels, n_classes):
         super().__init__()
-        self.momentum, self.eps = momentum, eps
+        self.norm = nn.BatchNorm2d(channels, affine=False)
         self.gamma = nn.Parameter(torch.ones(n_classes, channels))
         self.beta = nn.Parameter(torch.zeros(n_classes, channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x, labels):
-        return conditional_batch_norm(x, labels, self.gamma, self.beta, self.eps, self.running_mean, self.running_var,
-                                      self.training, self.momentum)
+        return scale_and_shift(self.norm(x), labels, self.gamma, self.beta)
 
 
 class ConditionalGenerator(nn.Module):
@@ -117,13 +114,13 @@ class ProjectionDiscriminator(nn.Module):
     def __init__(self, image_shape, n_classes, width):
         super().__init__()
         layers = discriminator_network(image_shape, width, norm=lambda channels: nn.Identity(), wrap=spectral_norm)
-        self.features = nn.Sequential(*layers[:-2], nn.Flatten())                       # => (16 * 4 width,)
-        n_features = 16 * channel_plan(image_shape, width)[0]
+        self.features = nn.Sequential(*layers[:-2])
+        n_features = channel_plan(image_shape, width)[0]
         self.embedding = spectral_norm(nn.Embedding(n_classes, n_features))
         self.linear = spectral_norm(nn.Linear(n_features, 1))
 
     def forward(self, images, labels):
-        features = self.features(images)
+        features = self.features(images).sum((2,3))
         return projection_logit(features, labels, self.embedding.weight, self.linear.weight[0]) + self.linear.bias
 
 
@@ -170,9 +167,7 @@ class ProjectionGAN(nn.Module):
         where = next(self.parameters()).device
         labels = check_labels("ProjectionGAN", labels, n, self.n_classes).to(where)
         noise = torch.randn(n, self.latent_dim, generator=torch.Generator().manual_seed(seed)).to(where)
-        if n == 0:
-            return noise.new_empty(0, *self.image_shape)
-        return self.generator_ema.eval()(noise, labels)
+        return in_chunks(self.generator_ema, self.generator_ema, noise, labels)
 
 
 class CVAE(nn.Module):

@@ -1,5 +1,6 @@
 """Fill holes: lesson 42. A U-Net told the mask, one with partial convolutions (Liu et al. 2018), and an adversarial one."""
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ..data import check_images, draw_masks
@@ -25,13 +26,12 @@ class MaskedUNet(UNet):
 class PartialConv2d(nn.Module):
     """ops.partial_conv2d with weights to learn, a bias where anything is known, and ReLU."""
 
-    def __init__(self, a, b, stride=1):
+    def __init__(self, a, b):
         super().__init__()
         self.weight, self.bias = nn.Parameter(nn.Conv2d(a, b, 3).weight.detach()), nn.Parameter(torch.zeros(b, 1, 1))
-        self.stride = stride
 
     def forward(self, x, mask):
-        x, mask = partial_conv2d(x, mask, self.weight, self.stride)
+        x, mask = partial_conv2d(x, mask, self.weight)
         return (x + self.bias * mask).relu(), mask
 
 
@@ -41,8 +41,7 @@ class PartialUNet(nn.Module):
     def __init__(self, channels, width, depth=3):
         super().__init__()
         widths = [width * 2**i for i in range(depth + 1)]
-        self.down = nn.ModuleList(nn.ModuleList([PartialConv2d(a, b, 2 if a != channels else 1), PartialConv2d(b, b)])
-                                  for a, b in zip([channels, *widths], widths))
+        self.down = nn.ModuleList(nn.ModuleList([PartialConv2d(a, b), PartialConv2d(b, b)]) for a, b in zip([channels, *widths], widths))
         self.up = Decoder(widths, channels)
 
     def forward(self, images, mask):
@@ -50,6 +49,8 @@ class PartialUNet(nn.Module):
         x, mask = (pad_to_multiple(t, 2 ** (len(self.down) - 1)) for t in (images, mask))
         features = []
         for layers in self.down:
+            if features:                                # features are at least 0, and 0 in the hole: the maximum is a known one
+                x, mask = F.max_pool2d(x, 2), F.max_pool2d(mask, 2)
             for layer in layers:
                 x, mask = layer(x, mask)                # (a, 2s, 2s) => (b, s, s); the first level keeps the size
             features.append(x)

@@ -15,7 +15,7 @@ def patch_discriminator(in_channels, width=32, halvings=1, norm=nn.InstanceNorm2
     A patch has 16 x 16 pixels for halvings=1, 34 x 34 for 2, 70 x 70 for 3. Source: Isola et al. 2017, section 3.2.2.
     """
     layers = [nn.Conv2d(in_channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]                        # => (width, H/2, W/2)
-    for i in range(1, halvings):
+    for _ in range(1, halvings):
         layers += [nn.Conv2d(width, 2 * width, 4, 2, 1), norm(2 * width), nn.LeakyReLU(0.2)]    # => (2 width, s/2, s/2)
         width *= 2
     layers += [nn.Conv2d(width, 2 * width, 4, 1, 1), norm(2 * width), nn.LeakyReLU(0.2)]        # => (2 width, s - 1, s - 1)
