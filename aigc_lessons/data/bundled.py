@@ -33,6 +33,13 @@ def _cut(picture, size):
     return picture.unfold(1, size, size).unfold(2, size, size).permute(1, 2, 0, 3, 4).flatten(0, 1).contiguous()
 
 
+def random_patches(picture, size, n, generator):
+    """(C, H, W) -> (n, C, size, size), cut at random places; they may overlap."""
+    top = torch.randint(picture.shape[1] - size + 1, (n,), generator=generator).tolist()
+    left = torch.randint(picture.shape[2] - size + 1, (n,), generator=generator).tolist()
+    return torch.stack([picture[:, t:t + size, l:l + size] for t, l in zip(top, left)])
+
+
 def digits(size=32):
     """1,797 handwritten digits of 8x8 pixels, enlarged; labels 0 to 9."""
     from sklearn.datasets import load_digits
@@ -82,15 +89,19 @@ def photo(name, size=None):
     return resize(image[..., top:top + side, left:left + side], size)
 
 
-def photos(size=32, split=None):
-    """Six colour photographs cut into tiles that do not overlap; `groups` says which photo a tile is from.
+def photos(size=32, split=None, n=None, seed=0):
+    """Six colour photographs cut into tiles that do not overlap, or with `n` into n random patches a photo; `groups` says
+    which photo a piece is from.
 
     The split is by whole photo: no part of a test photo is ever in the training set.
     """
-    chosen = [n for n in PHOTOS if split is None or (n in TEST_PHOTOS) == (split == "test")]
+    chosen = [name for name in PHOTOS if split is None or (name in TEST_PHOTOS) == (split == "test")]
     if size > 300:
         raise ValueError(f"load('photos', size={size}): the smallest photo is 300 pixels high. Accepted: 8 to 300. "
                          "For one whole photo: al.data.photo(name).")
-    tiles = [_cut(photo(n)[0], size) for n in chosen]
-    groups = torch.cat([torch.full((len(t),), list(PHOTOS).index(n)) for n, t in zip(chosen, tiles)])
-    return ImageSet(torch.cat(tiles), name="photos", groups=groups, licence="; ".join(f"{n}: {PHOTOS[n][1]}" for n in chosen))
+    if n is not None and n < 1:
+        raise ValueError(f"load('photos', n={n}): accepted are 1 or more patches a photo, or None for tiles.")
+    g = torch.Generator().manual_seed(seed)
+    pieces = [_cut(photo(name)[0], size) if n is None else random_patches(photo(name)[0], size, n, g) for name in chosen]
+    groups = torch.cat([torch.full((len(p),), list(PHOTOS).index(name)) for name, p in zip(chosen, pieces)])
+    return ImageSet(torch.cat(pieces), name="photos", groups=groups, licence="; ".join(f"{name}: {PHOTOS[name][1]}" for name in chosen))

@@ -43,8 +43,5 @@ def _patches(name, size, n, seed, split):
     from skimage import data
     picture = bundled.resize(bundled.from_bytes(getattr(data, name)())[None], 256)[0]
     region = picture[:, :192] if split == "train" else picture[:, 192:]
-    g = torch.Generator().manual_seed(seed)
-    top = torch.randint(region.shape[1] - size + 1, (n,), generator=g).tolist()
-    left = torch.randint(region.shape[2] - size + 1, (n,), generator=g).tolist()
-    images = torch.stack([region[:, t:t + size, l:l + size] for t, l in zip(top, left)])
+    images = bundled.random_patches(region, size, n, torch.Generator().manual_seed(seed))
     return ImageSet(images, torch.zeros(n, dtype=torch.int64), classes=(name,), name=f"textures-{name}", licence="CC0 (scikit-image)")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from .. import data, metrics, models
+from .. import data, metrics, models, ops
 from ..data.bundled import resize
 from ..settings import profile, seed_everything, settings
 from .loop import fit
@@ -15,12 +15,14 @@ from .weights import half_precision, save_weights, shipped
 
 @dataclass(frozen=True)
 class Recipe:
-    """model: class in `models`; arguments: for it; data: () -> (train, test); steps: a profile each; score: (model, test) -> {name: number}."""
+    """model: class in `models`; arguments: for it; data: () -> (train, test), for translation each a pair of domains; steps: a
+    profile each; score: (model, test) -> {name: number}; batch_size: of `fit`."""
     model: type
     arguments: dict
     data: Callable
     steps: tuple
     score: Callable
+    batch_size: int = 64
 
 
 def _accuracy(model, test):
@@ -63,6 +65,84 @@ def _mirrored_faces():
     return data.ImageSet(torch.cat([faces.images, faces.images.flip(-1)]), name=faces.name, licence=faces.licence), faces
 
 
+def _told(name):
+    """score: share of 1,000 samples, the classes in turn, that the judge reads as what was asked for; of shapes kind and colour apart too."""
+    def score(model, test):
+        labels = torch.arange(1_000) % model.n_classes
+        read = shipped(f"classifier-{name}").predict(model.sample(1_000, seed=1, labels=labels)).argmax(1)
+        shares = {"accuracy": read == labels}
+        if name == "shapes":
+            shares |= {"kind_accuracy": read // 6 == labels // 6, "colour_accuracy": read % 6 == labels % 6}
+        return {k: v.float().mean().item() for k, v in shares.items()}
+    return score
+
+
+def _photo_patches():
+    """Patches of the training photos that may overlap; tiles of the test photos."""
+    return data.load("photos", size=64, split="train", n=1_000), data.load("photos", size=64, split="test")
+
+
+def _half_the_faces():
+    """80 faces and their mirror images to learn from, 20 to test on."""
+    train, test = data.load("faces", size=32).split(test=0.2, seed=0)
+    return data.ImageSet(torch.cat([train.images, train.images.flip(-1)]), name=train.name, licence=train.licence), test
+
+
+def _denoised(model, test):
+    noise = torch.randn(test.images.shape, generator=torch.Generator().manual_seed(0))
+    return {f"psnr_at_{sigma}": metrics.psnr_each(model.restore(ops.add_noise(test.images, sigma, noise)), test.images).mean().item()
+            for sigma in (15, 25, 50)}
+
+
+def _enlarged(model, test):
+    return {"psnr": metrics.psnr_each(model.restore(ops.downscale(test.images)), test.images).mean().item()}
+
+
+def _filled(model, test):
+    mask = data.draw_masks("strokes", len(test), test.images.shape[-1], hole=0.3, seed=0)
+    return {"psnr_in_hole": metrics.psnr_each(model.restore(test.images, mask), test.images, 1 - mask).mean().item()}
+
+
+def _edges():
+    """Outlines and the shapes they are of: 4,000 pairs to learn from, 500 others to test on."""
+    return tuple(data.shape_domains("outline", "plain", n=n, seed=seed) for n, seed in ((4_000, 0), (500, 1)))
+
+
+def _day_and_night():
+    """Unpaired to learn from; the test scenes are pairs, so that the error can be measured."""
+    return data.shape_domains("day", "night", n=3_000, seed=0, paired=False), data.shape_domains("day", "night", n=500, seed=1)
+
+
+def _from_edges(model, test):
+    edges, shapes = test
+    drawn = model.translate(edges.images)
+    read = shipped("classifier-shapes").predict(drawn).argmax(1)
+    return {"l1": (drawn - shapes.images).abs().mean().item(), "kind_accuracy": (read // 6 == shapes.labels // 6).float().mean().item()}
+
+
+def _day_night_error(model, test):
+    day, night = test
+    return {"l1_to_night": (model.translate(day.images, to="B") - night.images).abs().mean().item(),
+            "l1_to_day": (model.translate(night.images, to="A") - day.images).abs().mean().item()}
+
+
+def _three_textures(split, n):
+    sets = [data.texture_domains(t, t, n=n, split=split)[0] for t in data.bundled.TEXTURES]
+    return data.ImageSet(torch.cat([ds.images for ds in sets]), torch.arange(3).repeat_interleave(n), classes=data.bundled.TEXTURES,
+                         name="textures", licence=sets[0].licence)
+
+
+def _grass_and_brick():
+    return tuple(data.texture_domains("grass", "brick", n=n, split=split) for n, split in ((2_000, "train"), (500, "test")))
+
+
+def _read_as_target(model, test):
+    judge = shipped("classifier-textures")
+    grass, brick = (ds.images for ds in test)
+    read = lambda images, name: (judge.predict(images).argmax(1) == data.bundled.TEXTURES.index(name)).float().mean().item()  # noqa: E731
+    return {"read_as_brick": read(model.translate(grass, to="B"), "brick"), "read_as_grass": read(model.translate(brick, to="A"), "grass")}
+
+
 GREY, COLOUR = dict(image_shape=(1, 32, 32)), dict(image_shape=(3, 32, 32))
 
 RECIPES = {
@@ -78,6 +158,28 @@ RECIPES = {
     "wgan-shapes": Recipe(models.WGAN, dict(image_shape=(3, 16, 16), constraint="spectral", critic_steps=1, lr=1e-3), _halves("shapes", 16),
                           (20, 5_000, 5_000), _fid(_judge("shapes", 16))),
     "dcgan-faces": Recipe(models.DCGAN, GREY, _mirrored_faces, (20, 4_000, 4_000), _fid(_coarse_pixels)),
+    "cgan-shapes": Recipe(models.CGAN, dict(**COLOUR, n_classes=18, width=24), _halves("shapes"), (20, 6_000, 6_000), _told("shapes")),
+    "projection-shapes": Recipe(models.ProjectionGAN, dict(**COLOUR, n_classes=18, width=24, lr=2e-3), _halves("shapes"),
+                                (20, 10_000, 10_000), _told("shapes")),
+    "cvae-shapes": Recipe(models.CVAE, dict(**COLOUR, n_classes=18, width=24), _halves("shapes"), (20, 5_000, 5_000), _told("shapes")),
+    "cgan-digits": Recipe(models.CGAN, dict(**GREY, n_classes=10, width=16), _halves("digits"), (20, 4_000, 4_000), _told("digits")),
+    "projection-digits": Recipe(models.ProjectionGAN, dict(**GREY, n_classes=10, width=16, lr=1e-3), _halves("digits"),
+                                (20, 4_000, 4_000), _told("digits")),
+    "cvae-digits": Recipe(models.CVAE, dict(**GREY, n_classes=10, width=16), _halves("digits"), (20, 4_000, 4_000), _told("digits")),
+    "denoiser-photos": Recipe(models.Denoiser, dict(channels=3, width=24), _photo_patches, (20, 6_000, 6_000), _denoised, 16),
+    "super-resolver-photos": Recipe(models.SuperResolver, dict(channels=3, width=24), _photo_patches, (20, 3_000, 3_000), _enlarged, 16),
+    "inpainter-photos": Recipe(models.Inpainter, dict(channels=3, width=16), _photo_patches, (20, 3_000, 3_000), _filled, 16),
+    "inpainter-partial-photos": Recipe(models.Inpainter, dict(channels=3, width=16, partial=True), _photo_patches, (20, 3_000, 3_000), _filled, 16),
+    "inpainter-adversarial-photos": Recipe(models.Inpainter, dict(channels=3, width=16, adversarial_weight=0.02), _photo_patches,
+                                           (20, 3_000, 3_000), _filled, 16),
+    "inpainter-faces": Recipe(models.Inpainter, dict(channels=1, width=12), _half_the_faces, (20, 2_000, 2_000), _filled, 16),
+    "pix2pix-shapes": Recipe(models.Pix2Pix, dict(width=12, l1_weight=10.0), _edges, (20, 2_000, 2_000), _from_edges, 32),
+    "pix2pix-l1-shapes": Recipe(models.Pix2Pix, dict(width=12, adversarial=False), _edges, (20, 2_000, 2_000), _from_edges, 32),
+    "pix2pix-adversarial-shapes": Recipe(models.Pix2Pix, dict(width=12, l1_weight=0.0), _edges, (20, 2_000, 2_000), _from_edges, 32),
+    "classifier-textures": Recipe(models.Classifier, dict(**GREY, n_classes=3, width=16), lambda: (_three_textures("train", 2_000), _three_textures("test", 500)),
+                                  (20, 600, 600), _accuracy),
+    "cyclegan-textures": Recipe(models.CycleGAN, dict(channels=1, width=16), _grass_and_brick, (20, 1_000, 1_000), _read_as_target, 16),
+    "cyclegan-shapes": Recipe(models.CycleGAN, dict(channels=3, width=16), _day_and_night, (20, 1_500, 1_500), _day_night_error, 16),
 }
 
 
@@ -93,13 +195,15 @@ def train(name, seed=0, save=False, checkpoint=None):
     train_set, test_set = recipe.data()
     model = recipe.model(**recipe.arguments)
     steps = settings(steps=recipe.steps).steps
-    history = fit(model, train_set, steps=steps, seed=seed, checkpoint=checkpoint)
+    history = fit(model, train_set, steps=steps, seed=seed, batch_size=recipe.batch_size, checkpoint=checkpoint)
     half_precision(model)
     scores = {k: round(v, 5) for k, v in recipe.score(model, test_set).items()}
     if save and not history.interrupted:
+        sets = train_set if isinstance(train_set, tuple) else (train_set,)
+        names = " and ".join(dict.fromkeys(ds.name for ds in sets))
         save_weights(model, name, {
-            "model": recipe.model.__name__, "arguments": recipe.arguments, "data": train_set.name,
+            "model": recipe.model.__name__, "arguments": recipe.arguments, "data": names,
             "command": f"aigc-lessons train {name} --save" + (f" --seed {seed}" if seed else ""), "profile": profile(), "seed": seed,
             "steps": history.steps, "seconds": round(history.seconds, 1), "torch": torch.__version__, "python": platform.python_version(),
-            "licence": f"MIT; trained on {train_set.name}: {train_set.licence}", "metrics": scores})
+            "licence": f"MIT; trained on {names}: {sets[0].licence}", "metrics": scores})
     return model, history, scores
