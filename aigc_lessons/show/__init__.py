@@ -5,7 +5,7 @@ Names are fetched when first used: the first curve loads matplotlib, the first e
 from importlib import import_module
 
 _HOMES = {"Picture": "picture", "grid": "grids", "film_strip": "grids", "before_after": "grids",
-          "curve": "plots", "bars": "plots", "heatmap": "plots", "explorer": "explore"}
+          "curve": "plots", "bars": "plots", "heatmap": "plots", "explorer": "explore", "mask_editor": "editor"}
 __all__ = list(_HOMES)
 
 

@@ -1,8 +1,11 @@
-"""Three walks through the course in a real browser, under the smoke profile."""
+"""Four walks through the course in a real browser, under the smoke profile."""
 import re
 import time
 
+import nbformat
 import pytest
+
+from aigc_lessons.notebooks import METADATA
 
 pytestmark = pytest.mark.e2e
 
@@ -52,3 +55,46 @@ def test_untouched_exercises_are_not_attempted(run_notebook):
     assert checks.count() > 0
     for output in checks.locator(".jp-OutputArea").all():
         assert "not attempted" in output.inner_text()
+
+
+def test_a_hole_is_drawn_by_keyboard_alone(run_notebook, tmp_path, monkeypatch):
+    source = """
+import torch, aigc_lessons as al
+image = torch.linspace(-1, 1, 24 * 40).view(1, 1, 24, 40)
+al.show.mask_editor(image, "A ramp", on_change=lambda mask: image * mask, start=torch.ones(1, 1, 24, 40))"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)], metadata=METADATA)
+    nbformat.write(notebook, tmp_path / "editor.ipynb")
+    monkeypatch.setitem(run_notebook.__globals__, "ROOT", tmp_path)         # a notebook of this test's own
+    cell = run_notebook("editor.ipynb").first
+    images, press = cell.locator(".jp-OutputArea-output img"), cell.page.keyboard.press
+
+    def shows(words):
+        cell.locator(f'img[alt*="{words}"]').wait_for(timeout=30_000)
+
+    def reach(control, key="Tab"):
+        for _ in range(20):
+            if control.evaluate("element => element === document.activeElement"):
+                return
+            press(key)
+        raise AssertionError(f"{key} does not reach this control")
+
+    row, column = cell.locator(".noUi-handle").nth(0), cell.locator(".noUi-handle").nth(1)
+    button = lambda name: cell.get_by_role("button", name=name, exact=True)  # noqa: E731
+    shows("0 of 960 pixels, 0.0 %; brush at row 12, column 20")
+    start = images.last.get_attribute("src")
+    row.focus()                                                             # from here on nothing but keys
+    for key in "ArrowUp", "ArrowUp", "ArrowDown":
+        press(key)
+    shows("0 of 960 pixels, 0.0 %; brush at row 13, column 20")
+    reach(cell.get_by_role("checkbox"))
+    press("Space")
+    reach(column, "Shift+Tab")
+    for moved in range(1, 5):                                               # a brush of 3: 9 pixels, and 3 more each move
+        press("ArrowRight")
+        shows(f"{9 + 3 * moved} of 960")
+    assert images.last.get_attribute("src") != start
+    for name, pixels in ("Undo", 18), ("Erase", 12), ("Paint", 21), ("Clear", 0):
+        reach(button(name), "Shift+Tab" if name in ("Erase", "Paint") else "Tab")
+        press("Space")
+        shows(f"the hole, {pixels} of 960")
+    cell.page.wait_for_function("([image, src]) => image.src === src", arg=[images.last.element_handle(), start], timeout=30_000)
