@@ -1,5 +1,4 @@
 """Draw the hole to mend: sliders move a brush over the picture, so the keyboard is enough."""
-import html
 from collections import deque
 
 import ipywidgets
@@ -7,8 +6,8 @@ import numpy as np
 import torch
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from .grids import SHARP, WIDTH, _check_drawable, grid, to_pixels
-from .picture import Picture, check_alt
+from .grids import SHARP, WIDTH, _check_drawable, as_picture, to_pixels
+from .picture import Picture, alert, check_alt
 
 HATCH = np.array([(213, 94, 0), (255, 255, 255)], np.uint8)     # of two colours, one differs from whatever lies beside it
 
@@ -124,20 +123,13 @@ class MaskEditor(ipywidgets.VBox):
             try:
                 self.result.value = self._answer()
             except Exception as error:      # a widget's callback has no cell to raise in
-                self.result.value = ('<pre role="alert" style="color:#B00020;white-space:pre-wrap">'
-                                     + html.escape(f"on_change(mask) raised {type(error).__name__}: {error}\n"
-                                                   "Call it in a cell with this editor's mask to see the line.") + "</pre>")
+                self.result.value = alert(f"on_change(mask) raised {type(error).__name__}: {error}\n"
+                                          "Call it in a cell with this editor's mask to see the line.")
 
     def _answer(self):
         answer = self._on_change(self.mask)
-        if isinstance(answer, torch.Tensor) and answer.ndim in (3, 4):
-            answer = answer[None] if answer.ndim == 3 else answer
-            answer = grid(answer, f"{self.alt} (the result)", zoom=_zoom(answer) if len(answer) == 1 else None)
-        if not isinstance(answer, Picture):
-            what = f"{type(answer).__name__} {tuple(getattr(answer, 'shape', ())) or ''}".strip()
-            raise TypeError(f"mask_editor: on_change returned {what}. "
-                            "Accepted: a Picture, or a tensor (C, H, W) or (N, C, H, W) in [-1, 1].")
-        return _html(answer)
+        one = isinstance(answer, torch.Tensor) and (answer.ndim == 3 or len(answer) == 1)
+        return _html(as_picture(answer, f"{self.alt} (the result)", "mask_editor: on_change", zoom=_zoom(answer) if one else None))
 
     def _drawn(self, brush=False):
         """The Picture with its hole hatched, and the brush's outline if asked for."""

@@ -1,14 +1,12 @@
 """Sliders that redraw a picture, and that leave pictures behind wherever widgets cannot run."""
-import html
 import io
 
 import ipywidgets
 import numpy as np
-import torch
 from PIL import Image
 
-from .grids import PAPER, SHARP, WIDTH, grid, lay_out
-from .picture import Picture, check_alt
+from .grids import PAPER, SHARP, WIDTH, as_picture, lay_out
+from .picture import alert, check_alt
 
 
 def explorer(draw, alt="", **sliders):
@@ -65,18 +63,10 @@ class Explorer(ipywidgets.VBox):
             self.screen.value = self._picture(values).html
         except Exception as error:      # a widget's callback has no cell to raise in
             call = ", ".join(f"{name}={value!r}" for name, value in values.items())
-            self.screen.value = ('<pre role="alert" style="color:#B00020;white-space:pre-wrap">'
-                                 + html.escape(f"draw({call}) raised {type(error).__name__}: {error}\n"
-                                               "Call it in a cell to see the line.") + "</pre>")
+            self.screen.value = alert(f"draw({call}) raised {type(error).__name__}: {error}\nCall it in a cell to see the line.")
 
     def _picture(self, values):
-        drawn = self._draw(**values)
-        if isinstance(drawn, torch.Tensor) and drawn.ndim in (3, 4):
-            drawn = grid(drawn[None] if drawn.ndim == 3 else drawn, self.alt)
-        if not isinstance(drawn, Picture):
-            what = f"{type(drawn).__name__} {tuple(getattr(drawn, 'shape', ())) or ''}".strip()
-            raise TypeError(f"explorer: draw returned {what}. "
-                            "Accepted: a Picture, or a tensor (C, H, W) or (N, C, H, W) in [-1, 1].")
+        drawn = as_picture(self._draw(**values), self.alt, "explorer: draw")
         now = ", ".join(f"{name} = {_text(value)}" for name, value in values.items())
         return drawn.described(f"{self.alt} ({now})")
 

@@ -42,6 +42,19 @@ def grid(images, alt="", columns=None, zoom=None, labels=None):
     return _sheet(to_pixels(images), alt, columns, zoom, labels)
 
 
+def as_picture(drawn, alt, who, zoom=None):
+    """A Picture of what a learner's function returned: a Picture, or images (C, H, W) or (N, C, H, W) in [-1, 1].
+
+    who: the function, for the message. Raises TypeError for anything else.
+    """
+    if isinstance(drawn, torch.Tensor) and drawn.ndim in (3, 4):
+        drawn = grid(drawn[None] if drawn.ndim == 3 else drawn, alt, zoom=zoom)
+    if not isinstance(drawn, Picture):
+        what = f"{type(drawn).__name__} {tuple(getattr(drawn, 'shape', ())) or ''}".strip()
+        raise TypeError(f"{who} returned {what}. Accepted: a Picture, or a tensor (C, H, W) or (N, C, H, W) in [-1, 1].")
+    return drawn
+
+
 def film_strip(frames, alt="", captions=None, zoom=None):
     """Moments in time, from left to right.
 

@@ -80,6 +80,11 @@ def check_alt(alt, who):
     return alt.strip()
 
 
+def alert(text):
+    """An error as HTML, for a widget: its callbacks have no cell to raise in."""
+    return f'<pre role="alert" style="color:#B00020;white-space:pre-wrap">{html.escape(text)}</pre>'
+
+
 def _encode(image, **options):
     buffer = io.BytesIO()
     image.save(buffer, "PNG", **options)
