@@ -1,12 +1,27 @@
 """Exercises that check themselves: `al.exercises.check("conv2d", conv2d)`."""
 import difflib
 
-from . import lesson_11, lesson_12, lesson_13, lesson_21, lesson_22, lesson_23, lesson_24, lesson_25
+from . import (
+    lesson_11,
+    lesson_12,
+    lesson_13,
+    lesson_21,
+    lesson_22,
+    lesson_23,
+    lesson_24,
+    lesson_25,
+    lesson_31,
+    lesson_41,
+    lesson_42,
+    lesson_43,
+    lesson_44,
+)
 from .engine import judge
 
 __all__ = ["check", "get", "names"]
 
-_LESSONS = (lesson_11, lesson_12, lesson_13, lesson_21, lesson_22, lesson_23, lesson_24, lesson_25)
+_LESSONS = (lesson_11, lesson_12, lesson_13, lesson_21, lesson_22, lesson_23, lesson_24, lesson_25, lesson_31, lesson_41,
+            lesson_42, lesson_43, lesson_44)
 _BANK = {exercise.name: exercise for lesson in _LESSONS for exercise in lesson.EXERCISES}
 
 
