@@ -89,19 +89,26 @@ def photo(name, size=None):
     return resize(image[..., top:top + side, left:left + side], size)
 
 
-def photos(size=32, split=None, n=None, seed=0):
+def photos(size=32, split=None, n=None, seed=0, shrink=1):
     """Six colour photographs cut into tiles that do not overlap, or with `n` into n random patches a photo; `groups` says
-    which photo a piece is from.
+    which photo a piece is from. With shrink=2 the photographs are first made half as high and wide: more detail a pixel.
 
     The split is by whole photo: no part of a test photo is ever in the training set.
     """
     chosen = [name for name in PHOTOS if split is None or (name in TEST_PHOTOS) == (split == "test")]
-    if size > 300:
-        raise ValueError(f"load('photos', size={size}): the smallest photo is 300 pixels high. Accepted: 8 to 300. "
+    if shrink not in (1, 2, 4):
+        raise ValueError(f"load('photos', shrink={shrink}): accepted are 1, 2 and 4.")
+    if size > 300 // shrink:
+        raise ValueError(f"load('photos', size={size}): the smallest photo is {300 // shrink} pixels high. Accepted: 8 to {300 // shrink}. "
                          "For one whole photo: al.data.photo(name).")
     if n is not None and n < 1:
         raise ValueError(f"load('photos', n={n}): accepted are 1 or more patches a photo, or None for tiles.")
     g = torch.Generator().manual_seed(seed)
-    pieces = [_cut(photo(name)[0], size) if n is None else random_patches(photo(name)[0], size, n, g) for name in chosen]
+    pieces = []
+    for name in chosen:
+        picture = photo(name)
+        if shrink > 1:
+            picture = F.interpolate(picture, scale_factor=1 / shrink, mode="bicubic", antialias=True).clamp(-1, 1)
+        pieces.append(_cut(picture[0], size) if n is None else random_patches(picture[0], size, n, g))
     groups = torch.cat([torch.full((len(p),), list(PHOTOS).index(name)) for name, p in zip(chosen, pieces)])
     return ImageSet(torch.cat(pieces), name="photos", groups=groups, licence="; ".join(f"{name}: {PHOTOS[name][1]}" for name in chosen))

@@ -82,6 +82,11 @@ def _photo_patches():
     return data.load("photos", size=64, split="train", n=1_000), data.load("photos", size=64, split="test")
 
 
+def _small_photos():
+    """The same at half size, where a pixel holds more detail."""
+    return data.load("photos", size=48, split="train", n=1_000, shrink=2), data.load("photos", size=48, split="test", shrink=2)
+
+
 def _half_the_faces():
     """80 faces and their mirror images to learn from, 20 to test on."""
     train, test = data.load("faces", size=32).split(test=0.2, seed=0)
@@ -166,8 +171,8 @@ RECIPES = {
     "projection-digits": Recipe(models.ProjectionGAN, dict(**GREY, n_classes=10, width=16, lr=1e-3), _halves("digits"),
                                 (20, 3_000, 3_000), _told("digits")),
     "cvae-digits": Recipe(models.CVAE, dict(**GREY, n_classes=10, width=16), _halves("digits"), (20, 3_000, 3_000), _told("digits")),
-    "denoiser-photos": Recipe(models.Denoiser, dict(channels=3, width=24), _photo_patches, (20, 2_000, 2_000), _denoised, 16),
-    "super-resolver-photos": Recipe(models.SuperResolver, dict(channels=3, width=24), _photo_patches, (20, 1_200, 1_200), _enlarged, 16),
+    "denoiser-photos": Recipe(models.Denoiser, dict(channels=3, width=24), _small_photos, (20, 6_000, 6_000), _denoised, 16),
+    "super-resolver-photos": Recipe(models.SuperResolver, dict(channels=3, width=24), _small_photos, (20, 2_000, 2_000), _enlarged, 16),
     "inpainter-photos": Recipe(models.Inpainter, dict(channels=3, width=16), _photo_patches, (20, 2_000, 2_000), _filled, 16),
     "inpainter-partial-photos": Recipe(models.Inpainter, dict(channels=3, width=16, partial=True), _photo_patches, (20, 2_000, 2_000), _filled, 16),
     "inpainter-adversarial-photos": Recipe(models.Inpainter, dict(channels=3, width=16, adversarial_weight=0.02), _photo_patches,
