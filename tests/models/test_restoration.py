@@ -1,0 +1,254 @@
+"""Taking off noise and enlarging: what the networks are trained on, what they give back, and what they refuse."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+import aigc_lessons as al
+from aigc_lessons import ops
+from aigc_lessons.models.restoration import random_colours, random_flips
+from aigc_lessons.training import Batch
+
+MODELS = {"Denoiser": al.models.Denoiser, "SuperResolver": al.models.SuperResolver}
+SCALE = {"Denoiser": 1, "SuperResolver": 2}
+
+every_model = pytest.mark.parametrize("kind", MODELS)
+
+
+def build(kind, channels=1, seed=0, **given):
+    torch.manual_seed(seed)
+    return MODELS[kind](channels, **{"width": 4, **given})
+
+
+def rand(*shape, seed=0):
+    return 2 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) - 1
+
+
+def digits(n=64, size=16):
+    return al.data.load("digits", size=size)[:n]
+
+
+def same(a, b):
+    a, b = a.state_dict(), b.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def set_head(net, change):
+    """Change the last layer's weight and bias, in the network that learns and in its average, which restores."""
+    with torch.no_grad():
+        for network in (net.network, net.network_ema.module):
+            change(network.up.head)
+
+
+# What comes back
+
+
+@every_model
+@pytest.mark.parametrize("shape", [(3, 1, 16, 16), (2, 3, 29, 31), (1, 3, 33, 47), (2, 1, 5, 8), (0, 3, 8, 8)])
+def test_restored_pictures_have_their_size_and_the_datas_range(kind, shape):
+    net, x = build(kind, shape[1]), rand(*shape)
+    n, c, h, w = shape
+    got = net.restore(x)
+    assert got.shape == (n, c, SCALE[kind] * h, SCALE[kind] * w) and got.dtype == torch.float32 and not got.requires_grad
+    al.data.check_images(got, "test")
+    set_head(net, lambda head: head.bias.add_(torch.tensor([9.0, -9.0, 0.0])[:c]))
+    got = net.restore(x)
+    assert n == 0 or c == 1 and got.unique().numel() == 1 or c == 3 and sorted(got.mean((0, 2, 3)).abs().tolist())[1:] == [1, 1]
+    assert n == 0 or net(x).abs().max() > 5  # forward does not clip
+
+
+def test_what_the_network_says_is_subtracted_from_noise_and_added_to_an_enlargement():
+    x = rand(2, 1, 6, 10)
+    for kind, want in (("Denoiser", lambda net: x - net.network(x)), ("SuperResolver", lambda net: ops.upscale(x) + net.network(ops.upscale(x)))):
+        net = build(kind)
+        torch.testing.assert_close(net(x), want(net))
+        set_head(net, lambda head: (head.weight.zero_(), head.bias.zero_()))
+        torch.testing.assert_close(net.restore(x), x if kind == "Denoiser" else ops.upscale(x).clamp(-1, 1))
+
+
+def test_noisy_pictures_may_leave_the_range():
+    net, noisy = build("Denoiser"), ops.add_noise(rand(2, 1, 9, 8), 50, torch.randn(2, 1, 9, 8))
+    assert noisy.abs().max() > 1.2
+    with torch.no_grad():
+        torch.testing.assert_close(net.restore(noisy), net.eval()(noisy).clamp(-1, 1))
+
+
+@every_model
+@pytest.mark.parametrize("training", [True, False])
+def test_restoring_is_deterministic_and_leaves_the_network_as_it_was(kind, training):
+    net, x = build(kind).train(training), rand(3, 1, 9, 8)
+    before, kept, state = copy.deepcopy(net), x.clone(), torch.get_rng_state()
+    assert torch.equal(net.restore(x), net.restore(x))
+    torch.testing.assert_close(net.restore(x)[1:2], net.restore(x[1:2]))
+    assert same(before, net) and net.training is training and torch.equal(x, kept) and torch.equal(state, torch.get_rng_state())
+
+
+# Training
+
+
+def test_flips_are_of_the_whole_batch_and_each_as_often_as_its_opposite():
+    square, wide = rand(2, 3, 6, 6), rand(2, 1, 4, 6)
+    turns = {(i, j, k): (lambda x, i=i, j=j, k=k: (lambda y: y.mT if k else y)((x.flip(-1) if i else x).flip(-2) if j else (x.flip(-1) if i else x)))
+             for i in (0, 1) for j in (0, 1) for k in (0, 1)}
+    torch.manual_seed(3)
+    counts, n = dict.fromkeys(turns, 0), 1600
+    for _ in range(n):
+        got = random_flips(square)
+        (found,) = [name for name, turn in turns.items() if torch.equal(turn(square), got)]
+        counts[found] += 1
+    # Each of 8 with probability 1/8: 200 of 1600, standard deviation 13.2; 4.5 of these miss less than once in 10,000 runs.
+    assert all(abs(c - n / 8) < 4.5 * math.sqrt(n * 7 / 64) for c in counts.values())
+    seen = set()
+    for _ in range(60):
+        got = random_flips(wide)
+        (found,) = [name for name, turn in turns.items() if not name[2] and torch.equal(turn(wide), got)]
+        seen.add(found)
+    assert len(seen) == 4
+
+
+def test_random_colours_reorders_the_channels_of_all_pictures_alike_and_inverts_half_of_the_time():
+    images, seen = rand(3, 3, 2, 5), set()
+    torch.manual_seed(0)
+    for _ in range(200):
+        changed = random_colours(images)
+        sign = 1 if any(torch.equal(changed[:, 0], images[:, k]) for k in range(3)) else -1
+        order = tuple(next(k for k in range(3) if torch.equal(sign * changed[:, c], images[:, k])) for c in range(3))
+        assert torch.equal(changed, sign * images[:, list(order)])
+        seen.add((sign, order))
+    assert len(seen) == 12  # a missing one of 12 has probability below 12 (11/12)^200 = 3e-7
+
+
+def test_one_step_of_the_denoiser_by_hand():
+    net, images = build("Denoiser", 3, noise=(10, 40)), rand(5, 3, 8, 12)
+    hand = copy.deepcopy(net)
+    torch.manual_seed(4)
+    got = net.training_step(Batch(images, None, None), {"denoiser": torch.optim.SGD(net.parameters(), lr=0.1)})
+    torch.manual_seed(4)
+    clean = random_colours(random_flips(images))
+    sigma = 10 + 30 * torch.rand(5, 1, 1, 1)  # one for each picture
+    noisy = clean + sigma * 2 / 255 * torch.randn(clean.shape)
+    loss = (noisy - hand.network(noisy) - clean).abs().mean()
+    assert got["loss"].item() == pytest.approx(loss.item(), rel=1e-5)
+    loss.backward()
+    for p, q in zip(net.network.parameters(), hand.network.parameters()):
+        torch.testing.assert_close(p, q - 0.1 * q.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_one_step_of_the_super_resolver_by_hand():
+    net, images = build("SuperResolver", 3), rand(5, 3, 8, 12)
+    hand = copy.deepcopy(net)
+    torch.manual_seed(4)
+    got = net.training_step(Batch(images, None, None), {"super_resolver": torch.optim.SGD(net.parameters(), lr=0.1)})
+    torch.manual_seed(4)
+    sharp = random_flips(images)
+    loss = (hand(ops.downscale(sharp)) - sharp).abs().mean()
+    assert got["loss"].item() == pytest.approx(loss.item(), rel=1e-5)
+    loss.backward()
+    for p, q in zip(net.network.parameters(), hand.network.parameters()):
+        torch.testing.assert_close(p, q - 0.1 * q.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("noise", [(5, 55), (25, 25), (0, 10)])
+def test_the_denoiser_sees_noise_of_the_strengths_asked_for(noise):
+    net, flat, seen = build("Denoiser", noise=noise), torch.zeros(40, 1, 16, 16), []
+    net.network.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
+    torch.manual_seed(1)
+    net.training_step(Batch(flat, None, None), net.optimizers())
+    sigma = seen[0].flatten(1).std(1) * 255 / 2
+    least, most = noise
+    assert sigma.min() > 0.8 * least and sigma.max() < 1.25 * most
+    assert most == least or sigma.max() - sigma.min() > 0.6 * (most - least)
+
+
+@every_model
+def test_every_weight_learns_with_adam_and_the_loss_falls(kind):
+    denoises = kind == "Denoiser"
+    ds = digits(300) if denoises else al.data.load("photos", size=32, split="train")[:120:2]
+    net = build(kind, ds.images.shape[1], width=8, lr=5e-3, **({"noise": (60, 60)} if denoises else {}))
+    (optimizer,) = net.optimizers().values()
+    assert optimizer.param_groups[0]["lr"] == 5e-3
+    assert {id(p) for p in optimizer.param_groups[0]["params"]} == {id(p) for p in net.network.parameters()}
+    before = copy.deepcopy(net)
+    history = al.fit(net, ds, steps=60, batch_size=16 if denoises else 8, seed=0)
+    losses = history.losses["loss"]
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+    assert all(not torch.equal(p.cpu(), q) for p, q in zip(net.parameters(), before.parameters()))
+    if denoises:  # and held-out pictures become better by it
+        test = digits(430).images[400:]
+        noisy = ops.add_noise(test, 60, torch.randn(test.shape, generator=torch.Generator().manual_seed(2)))
+        where = next(net.parameters()).device  # the network itself: its average needs more steps to follow
+        with torch.no_grad():
+            clean = net.train()(noisy.to(where)).clamp(-1, 1).cpu()
+        assert (clean - test).square().mean() < 0.6 * (noisy.clamp(-1, 1) - test).square().mean()
+    fresh = net.training_step(Batch(ds.images[:4].to(next(net.parameters()).device), None, None), net.optimizers())["loss"]
+    assert fresh.shape == () and not fresh.requires_grad
+
+
+@every_model
+def test_the_average_follows_slowly_and_restores(kind):
+    net, x = build(kind, lr=0.05), rand(2, 1, 8, 8)
+    al.fit(net, digits(), steps=1, batch_size=16)
+    first = {name: p.detach().clone() for name, p in net.network.named_parameters()}
+    assert all(torch.equal(p, first[name]) for name, p in net.network_ema.module.named_parameters())
+    net.train()
+    net.training_step(Batch(digits(8).images.to(next(net.parameters()).device), None, None), net.optimizers())
+    net.network_ema.update_parameters(net.network)
+    for name, p in net.network_ema.module.named_parameters():
+        now = dict(net.network.named_parameters())[name].detach()
+        assert not torch.equal(now, first[name])
+        torch.testing.assert_close(p, 0.999 * first[name] + 0.001 * now)
+    net = net.cpu()
+    with torch.no_grad():
+        base = x if kind == "Denoiser" else ops.upscale(x)
+        sign = -1 if kind == "Denoiser" else 1
+        torch.testing.assert_close(net.restore(x), (base + sign * net.network_ema.module(base)).clamp(-1, 1))
+        torch.testing.assert_close(net.train()(x), base + sign * net.network(base))  # while it trains
+        assert not torch.allclose(net.network(base), net.network_ema.module(base), atol=1e-3)
+
+
+@every_model
+def test_the_same_seed_trains_to_the_same_weights(kind):
+    nets = []
+    for seed in (5, 5, 6):
+        nets.append(build(kind))
+        al.fit(nets[-1], digits(), steps=3, batch_size=16, seed=seed)
+    assert same(nets[0], nets[1]) and not same(nets[0], nets[2])
+
+
+# What they refuse
+
+
+@every_model
+def test_pictures_that_are_refused(kind):
+    net = build(kind, 3)
+    for given, error, says in (
+        (rand(2, 1, 8, 8), ValueError, f"This {kind} takes pictures with 3 channels and got 1"),
+        (rand(3, 8, 8), ValueError, rf"{kind}.restore got images of shape \(3, 8, 8\).*image\[None\]"),
+        (torch.full((1, 3, 8, 8), math.nan), ValueError, f"{kind}.restore got NaN"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), TypeError, f"{kind}.restore got images of type torch.uint8"),
+        ("a photo", TypeError, f"{kind}.restore got str"),
+    ):
+        with pytest.raises(error, match=says):
+            net.restore(given)
+    with pytest.raises(ValueError, match=f"This {kind} takes pictures with 3 channels and got 1"):
+        al.fit(net, digits(), steps=1)
+    with pytest.raises(ValueError, match="empty set"):
+        al.fit(net, torch.zeros(0, 3, 8, 8), steps=1)
+    for name in ("channels", "width"):
+        with pytest.raises(ValueError, match=rf"{kind}\({name}=0\): accepted is 1 or more"):
+            MODELS[kind](**{name: 0})
+
+
+@pytest.mark.parametrize("noise", [(-1, 5), (20, 10), (0, 0), (-5, -1)])
+def test_noise_that_is_refused(noise):
+    with pytest.raises(ValueError, match=r"Denoiser\(noise=.*two standard deviations in levels of 255, such as \(5, 55\)"):
+        build("Denoiser", noise=noise)
+
+
+@pytest.mark.parametrize("size", [(9, 8), (8, 9), (7, 7)])
+def test_a_super_resolver_learns_from_even_sizes(size):
+    net = build("SuperResolver")
+    with pytest.raises(ValueError, match=r"halves pictures to learn from them and got \(\d, \d\). Load them at an even size"):
+        net.training_step(Batch(rand(2, 1, *size), None, None), net.optimizers())
