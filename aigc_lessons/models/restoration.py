@@ -16,6 +16,15 @@ def random_flips(images):
     return images.mT if diagonal and images.shape[-1] == images.shape[-2] else images
 
 
+def random_colours(images):
+    """The whole batch with its channels in another order, and as a negative with probability 1/2.
+
+    A handful of photographs holds few colours; so a network learns noise, not which colours there are.
+    """
+    images = images[:, torch.randperm(images.shape[1])]
+    return -images if torch.rand(()) < 0.5 else images
+
+
 class Denoiser(nn.Module):
     """Takes noise off pictures: a U-Net says what is noise, and that is subtracted.
 
@@ -42,7 +51,7 @@ class Denoiser(nn.Module):
         return {"denoiser": torch.optim.Adam(self.network.parameters(), lr=self.lr)}
 
     def training_step(self, batch, optimizers):
-        clean = random_flips(batch.images)
+        clean = random_colours(random_flips(batch.images))
         check_channels("Denoiser", clean, self.channels)
         sigma = torch.empty(len(clean), 1, 1, 1).uniform_(*self.noise)
         noisy = add_noise(clean, sigma.to(clean.device), torch.randn(clean.shape).to(clean.device))

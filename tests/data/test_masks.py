@@ -33,7 +33,7 @@ def test_masks_are_0_and_1_and_repeat_with_their_seed(kind, size):
     if kind not in ("empty", "full"):
         assert not torch.equal(draw_masks(kind, 40, size, 0.3, seed=6), masks)
         different = {m.numpy().tobytes() for m in masks}
-        assert len(different) == 4 if kind == "half" else len(different) > 36  # a box may come twice
+        assert len(different) == 4 if kind == "half" else len(different) > 30  # a box may come twice
 
 
 def test_without_a_seed_torchs_random_state_decides():
