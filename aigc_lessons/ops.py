@@ -230,8 +230,11 @@ def nl_means(image, patch, window, h):
     Returns:
         (H, W). Beyond its border the image is reflected, the border pixel not repeated; so H and W must exceed
         patch // 2 + window // 2.
+    Raises ValueError for even sides.
     Source: Buades, Coll and Morel 2005, A non-local algorithm for image denoising, section 3.
     """
+    if patch % 2 == 0 or window % 2 == 0:
+        raise ValueError(f"nl_means(patch={patch}, window={window}): accepted are odd sides, so that a pixel is the middle.")
     (rows, columns), reach, around = image.shape, window // 2, patch // 2
     padded = F.pad(image[None, None], [reach + around] * 4, mode="reflect")
     centre = padded[..., reach:-reach or None, reach:-reach or None]                # the image with room for its patches only

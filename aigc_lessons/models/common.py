@@ -57,7 +57,7 @@ def check_labels(who, labels, n, n_classes):
 
 
 def check_mask(who, mask, images):
-    """Raises unless `mask` is float (N, 1, H, W) of 0 and 1 for these images, each with at least one known pixel."""
+    """Raises unless `mask` is (N, 1, H, W) of 0 and 1, in any type, for these images, each with at least one known pixel."""
     n, _, h, w = images.shape
     if not isinstance(mask, torch.Tensor) or tuple(mask.shape) != (n, 1, h, w):
         given = tuple(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
@@ -71,6 +71,12 @@ def check_mask(who, mask, images):
                          "least one 1. To make pictures from nothing use a generator's sample().")
 
 
+def check_quarters(who, images):
+    """Raises unless H and W can be halved twice."""
+    if images.shape[-1] % 4 or images.shape[-2] % 4:
+        raise ValueError(f"{who} got pictures of {tuple(images.shape[2:])} pixels. Accepted: height and width that are multiples of 4.")
+
+
 def check_channels(who, images, channels, where="pictures"):
     if images.shape[1] != channels:
         raise ValueError(f"This {who} takes {where} with {channels} channels and got {images.shape[1]}. "
@@ -79,7 +85,9 @@ def check_channels(who, images, channels, where="pictures"):
 
 def check_floats(who, images):
     """Raises unless `images` is float (N, C, H, W) and finite. Noisy pictures may leave [-1, 1]."""
-    check_images(images.clamp(-1, 1) if isinstance(images, torch.Tensor) and images.is_floating_point() else images, who)
+    if isinstance(images, torch.Tensor) and images.is_floating_point():
+        images = torch.where(images.isfinite(), images.clamp(-1, 1), images)        # infinity must not become 1
+    check_images(images, who)
 
 
 def pair_of(batch, who):

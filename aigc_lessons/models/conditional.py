@@ -35,7 +35,7 @@ class CGAN(nn.Module):
     Source: Mirza and Osindero 2014, Conditional Generative Adversarial Nets.
 
     Args:
-        image_shape: (C, H, W), C 1 or 3, H = W one of 8, 16, 32, 64. n_classes: K, at least 2.
+        image_shape: (C, H, W), C 1 or 3, H = W one of 8, 16, 32, 64. n_classes: K, at least 1.
         latent_dim, width, ema_decay, lr, betas: as in DCGAN.
     """
 

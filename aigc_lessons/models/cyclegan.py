@@ -4,7 +4,7 @@ from torch import nn
 
 from ..data import check_images
 from ..losses import cycle_loss, cyclegan_generator_loss, least_squares_discriminator_loss
-from .common import check_channels, check_counts, in_chunks, pair_of
+from .common import check_channels, check_counts, check_quarters, in_chunks, pair_of
 from .dcgan import initialize
 from .pix2pix import patch_discriminator
 
@@ -56,7 +56,7 @@ class ImageBuffer:
             elif self.capacity and torch.rand((), generator=generator) < 0.5:
                 place = int(torch.randint(self.capacity, (), generator=generator))
                 image, self.images[place] = self.images[place], image.clone()
-            given.append(image)
+            given.append(image.to(images.device))               # a checkpoint brings stored ones back on the CPU
         return torch.stack(given)
 
 
@@ -88,6 +88,7 @@ class CycleGAN(nn.Module):
         a, b = pair_of(batch, "CycleGAN")
         for name, images in (("A", a), ("B", b)):
             check_channels("CycleGAN", images, self.channels, f"pictures of domain {name}")
+            check_quarters("CycleGAN", images)
         fake_a, fake_b = self.to_a(b), self.to_b(a)
         g_loss = cyclegan_generator_loss(
             self.discriminator_a(fake_a).float(), self.discriminator_b(fake_b).float(),
@@ -112,8 +113,7 @@ class CycleGAN(nn.Module):
         if to not in ("A", "B"):
             raise ValueError(f"CycleGAN.translate(to={to!r}): accepted are 'A' and 'B'.")
         check_channels("CycleGAN", check_images(x, "CycleGAN.translate"), self.channels)
-        if x.shape[-1] % 4 or x.shape[-2] % 4:
-            raise ValueError(f"CycleGAN.translate got pictures of {tuple(x.shape[2:])} pixels. Accepted: height and width that are multiples of 4.")
+        check_quarters("CycleGAN.translate", x)
         return in_chunks(self, self.to_a if to == "A" else self.to_b, x)
 
     def get_extra_state(self):

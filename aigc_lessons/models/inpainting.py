@@ -119,4 +119,5 @@ class Inpainter(nn.Module):
         check_mask("Inpainter.restore", mask, x)
         if mask.all():
             return x.clone()                                    # nothing to mend
-        return composite(x, in_chunks(self, self, x, mask), mask.to(x.device))
+        mask = mask.to(x)
+        return composite(x, in_chunks(self, self, x, mask), mask)

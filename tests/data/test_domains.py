@@ -63,7 +63,7 @@ def place_of(patch, picture):
     """The only (row, column) at which a patch lies in the picture."""
     size = patch.shape[-1]
     windows = picture.unfold(0, size, 1).unfold(1, size, 1)
-    candidates = (windows[..., 0, 0] == patch[0, 0, 0]) & (windows[..., -1, -1] == patch[0, -1, -1]) & (windows[..., 0, -1] == patch[0, 0, -1])
+    candidates = (windows[..., 0, 0] == patch[0, 0, 0]) & (windows[..., -1, -1] == patch[0, -1, -1])
     found = [place for place in candidates.nonzero().tolist() if torch.equal(windows[tuple(place)], patch[0])]
     assert len(found) == 1
     return found[0]

@@ -164,7 +164,7 @@ def test_the_smallest_pictures_and_holes():
         (("half", 2, 0), "n=2, size=0"),
         (("half", 2, (8, 0)), r"size=\(8, 0\)"),
         (("half", 2, (0, 8)), r"size=\(0, 8\)"),
-        (("box", 2, 8, 0.0), r"draw_masks\('box', hole=0.0\): accepted is a share of the pixels between 0 and 1, such as 0.25, or \(low, high\)"),
+        (("box", 2, 8, 0.0), r"draw_masks\('box', hole=0.0\): accepted is a share of the pixels between 0 and 1, such as 0.25"),
         (("box", 2, 8, 0), "hole=0\\)"),
         (("random", 2, 8, 1.0), "hole=1.0.*For no hole or nothing but hole ask for the kinds 'empty' and 'full'"),
         (("random", 2, 8, 1), "hole=1\\)"),

@@ -67,7 +67,7 @@ def spoilt(place, value):
 @pytest.mark.parametrize(
     ("mask", "says"),
     [
-        (mask_of()[:2], r"X got a mask of shape \(2, 1, 5, 4\) for images of shape \(3, 2, 5, 4\). Accepted: \(3, 1, 5, 4\), 1 where pixels are known"),
+        (mask_of()[:2], r"X got a mask of shape \(2, 1, 5, 4\) for images of shape \(3, 2, 5, 4\). Accepted: \(3, 1, 5, 4\), 1 where"),
         (mask_of(1), r"shape \(1, 1, 5, 4\).*mask.expand"),
         (mask_of()[:, 0], r"shape \(3, 5, 4\)"),
         (mask_of().expand(-1, 2, -1, -1), r"shape \(3, 2, 5, 4\) for"),
@@ -127,7 +127,7 @@ def test_two_domains_of_a_batch():
         with pytest.raises(ValueError, match=r"A X learns from two domains. Give fit a tuple: al.fit\(model, \(domain_a, domain_b\)"):
             common.pair_of(given, "X")
     for size in ((6, 8), (8, 8), (4, 6)):
-        with pytest.raises(ValueError, match=rf"A X got pictures of \(8, 6\) and \({size[0]}, {size[1]}\) pixels. Load both domains at one size"):
+        with pytest.raises(ValueError, match=rf"A X got pictures of \(8, 6\) and \({size[0]}, {size[1]}\) pixels. Load both"):
             common.pair_of((a, Batch(torch.zeros(4, 3, *size), None, None)), "X")
 
 
@@ -166,3 +166,33 @@ def test_a_network_that_fails_is_left_in_its_mode(training):
     with pytest.raises(RuntimeError):
         common.in_chunks(net, net, torch.zeros(4, 2), torch.zeros(4, 3))
     assert net.training is training
+
+
+def test_infinity_is_refused_by_a_denoiser_and_a_wide_range_is_not():
+    net = al.models.Denoiser(channels=1, width=2)
+    for bad in (float("inf"), float("-inf"), float("nan")):
+        x = torch.zeros(2, 1, 6, 7)
+        x[1, 0, 3, 4] = bad
+        with pytest.raises(ValueError, match="NaN or infinity in 1 of 2 images, the first at index 1"):
+            net.restore(x)
+    assert net.restore(torch.full((2, 1, 6, 7), 3.0)).shape == (2, 1, 6, 7)
+
+
+@pytest.mark.parametrize("partial", (False, True))
+def test_a_mask_may_be_of_any_type(partial):
+    net, x = al.models.Inpainter(channels=1, width=2, partial=partial), torch.rand(2, 1, 9, 11) * 2 - 1
+    mask = al.data.draw_masks("box", 2, (9, 11), 0.3, seed=0)
+    for kind in (torch.bool, torch.float64, torch.int64):
+        assert torch.equal(net.restore(x, mask.to(kind)), net.restore(x, mask))
+
+
+def test_a_cyclegan_says_which_sizes_it_takes_when_it_trains_too():
+    sets = tuple(al.data.ImageSet(torch.zeros(4, 1, 30, 32)) for _ in range(2))
+    with pytest.raises(ValueError, match=r"got pictures of \(30, 32\) pixels. Accepted: height and width that are multiples of 4"):
+        al.fit(al.models.CycleGAN(channels=1, width=2, blocks=1), sets, steps=1, batch_size=2)
+
+
+@pytest.mark.parametrize("sides", ((4, 5), (3, 6)))
+def test_nl_means_wants_odd_sides(sides):
+    with pytest.raises(ValueError, match="accepted are odd sides"):
+        al.ops.nl_means(torch.rand(12, 13), *sides, 0.5)

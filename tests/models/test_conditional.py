@@ -45,7 +45,11 @@ def sgd(net, lr=0.1):
 
 def loud(net, factor=1e4):
     """A fresh network's pictures are nearly grey: make their differences visible."""
-    painters = {"CGAN": lambda: net.generator_ema.module[-2], "ProjectionGAN": lambda: net.generator_ema.module.last, "CVAE": lambda: net.decoder[-2]}
+    painters = {
+        "CGAN": lambda: net.generator_ema.module[-2],
+        "ProjectionGAN": lambda: net.generator_ema.module.last,
+        "CVAE": lambda: net.decoder[-2],
+    }
     with torch.no_grad():
         painters[type(net).__name__]().weight.mul_(factor)
     return net

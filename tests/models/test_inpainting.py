@@ -15,7 +15,8 @@ from aigc_lessons.models.inpainting import MaskedUNet, PartialConv2d, PartialUNe
 from aigc_lessons.models.restoration import random_flips
 from aigc_lessons.training import Batch
 
-MODELS = {"masked": {}, "partial": {"partial": True}, "adversarial": {"adversarial_weight": 0.3}, "both": {"partial": True, "adversarial_weight": 0.3}}
+ADVERSARY = {"adversarial_weight": 0.3}
+MODELS = {"masked": {}, "partial": {"partial": True}, "adversarial": ADVERSARY, "both": {"partial": True, **ADVERSARY}}
 NETWORKS = {"masked": MaskedUNet, "partial": PartialUNet}
 
 every_model = pytest.mark.parametrize("kind", MODELS)
@@ -229,7 +230,8 @@ def test_the_generators_backward_leaves_nothing_in_the_discriminator(kind):
     net = build(kind)
     optimizers, kept = net.optimizers(), {}
     optimizers["discriminator"].register_step_pre_hook(lambda *_: kept.update({p: p.grad.clone() for p in net.discriminator.parameters()}))
-    optimizers["discriminator"].register_step_pre_hook(lambda *_: kept.update(quiet=all(p.grad is None for p in net.generator.parameters())))
+    quiet = lambda: all(p.grad is None for p in net.generator.parameters())
+    optimizers["discriminator"].register_step_pre_hook(lambda *_: kept.update(quiet=quiet()))
     net.training_step(Batch(digits(8).images, None, None), optimizers)
     assert kept.pop("quiet") and all(torch.equal(p.grad, g) for p, g in kept.items())
 

@@ -122,7 +122,8 @@ def test_translating_uses_running_statistics_and_leaves_the_model_as_it_was(trai
 def test_one_training_step_by_hand():
     net = build(l1_weight=7.0)
     hand, (a, b) = copy.deepcopy(net), pair()
-    got = net.training_step((a, b), {name: torch.optim.SGD(getattr(net, name).parameters(), lr=0.05) for name in ("generator", "discriminator")})
+    optimizers = {name: torch.optim.SGD(getattr(net, name).parameters(), lr=0.05) for name in ("generator", "discriminator")}
+    got = net.training_step((a, b), optimizers)
     a, b = a.images, b.images
     fake = hand.generator(a).tanh()
     judge = lambda partner: hand.discriminator(torch.cat([a, partner], 1))
@@ -165,7 +166,8 @@ def test_each_network_moves_in_its_own_step_alone(kind):
 
         optimizers[name].register_step_post_hook(check)
     optimizers["discriminator"].register_step_post_hook(lambda *_: kept.update({p: p.grad.clone() for p in net.discriminator.parameters()}))
-    optimizers["discriminator"].register_step_pre_hook(lambda *_: kept.update(quiet=all(p.grad is None for p in net.generator.parameters())))
+    quiet = lambda: all(p.grad is None for p in net.generator.parameters())
+    optimizers["discriminator"].register_step_pre_hook(lambda *_: kept.update(quiet=quiet()))
     losses = net.training_step(pair(), optimizers)
     assert seen == ["discriminator", "generator"] and kept.pop("quiet")
     assert all(torch.equal(p.grad, g) for p, g in kept.items())
@@ -265,7 +267,7 @@ def test_pictures_that_are_refused():
 
 def test_arguments_that_are_refused():
     for weight, adversarial in ((-1.0, True), (-1.0, False), (0.0, False)):
-        with pytest.raises(ValueError, match=rf"Pix2Pix\(l1_weight={weight}, adversarial={adversarial}\): accepted is a weight of at least 0, and above 0"):
+        with pytest.raises(ValueError, match=rf"Pix2Pix\(l1_weight={weight}, adversarial={adversarial}\): accepted is a weight of at least 0"):
             al.models.Pix2Pix(l1_weight=weight, adversarial=adversarial)
     for name in ("in_channels", "out_channels", "width"):
         with pytest.raises(ValueError, match=rf"Pix2Pix\({name}=0\): accepted is 1 or more"):

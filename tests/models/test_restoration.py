@@ -2,6 +2,8 @@
 
 import copy
 import math
+from functools import partial
+from itertools import product
 
 import pytest
 import torch
@@ -61,7 +63,8 @@ def test_restored_pictures_have_their_size_and_the_datas_range(kind, shape):
 
 def test_what_the_network_says_is_subtracted_from_noise_and_added_to_an_enlargement():
     x = rand(2, 1, 6, 10)
-    for kind, want in (("Denoiser", lambda net: x - net.network(x)), ("SuperResolver", lambda net: ops.upscale(x) + net.network(ops.upscale(x)))):
+    larger = ops.upscale(x)
+    for kind, want in (("Denoiser", lambda net: x - net.network(x)), ("SuperResolver", lambda net: larger + net.network(larger))):
         net = build(kind)
         torch.testing.assert_close(net(x), want(net))
         set_head(net, lambda head: (head.weight.zero_(), head.bias.zero_()))
@@ -90,8 +93,12 @@ def test_restoring_is_deterministic_and_leaves_the_network_as_it_was(kind, train
 
 def test_flips_are_of_the_whole_batch_and_each_as_often_as_its_opposite():
     square, wide = rand(2, 3, 6, 6), rand(2, 1, 4, 6)
-    turns = {(i, j, k): (lambda x, i=i, j=j, k=k: (lambda y: y.mT if k else y)((x.flip(-1) if i else x).flip(-2) if j else (x.flip(-1) if i else x)))
-             for i in (0, 1) for j in (0, 1) for k in (0, 1)}
+
+    def turned(x, i, j, k):
+        x = x.flip([-1] * i + [-2] * j)
+        return x.mT if k else x
+
+    turns = {ijk: partial(turned, **dict(zip("ijk", ijk))) for ijk in product((0, 1), repeat=3)}
     torch.manual_seed(3)
     counts, n = dict.fromkeys(turns, 0), 1600
     for _ in range(n):

@@ -29,7 +29,9 @@ def test_any_size_keeps_its_size_and_is_the_crop_of_the_padded_pictures_answer(s
     torch.testing.assert_close(got, net(padded)[..., : size[0], : size[1]], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(("size", "factor", "after"), [((29, 31), 8, (32, 32)), ((33, 47), 4, (36, 48)), ((16, 24), 8, (16, 24)), ((1, 7), 2, (2, 8))])
+@pytest.mark.parametrize(
+    ("size", "factor", "after"), [((29, 31), 8, (32, 32)), ((33, 47), 4, (36, 48)), ((16, 24), 8, (16, 24)), ((1, 7), 2, (2, 8))]
+)
 def test_padding_repeats_the_last_row_and_column_and_no_more_than_needed(size, factor, after):
     x = randn(2, 3, *size)
     padded = pad_to_multiple(x, factor)

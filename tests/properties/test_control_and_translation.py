@@ -118,7 +118,8 @@ def test_scale_and_shift_uses_each_pictures_own_row():
 
 
 def projection_inputs(seed=0, n=7, d=5, k=4):
-    return randn(n, d, seed=seed), torch.randint(k, (n,), generator=generator(seed + 1)), randn(k, d, seed=seed + 2), randn(d, seed=seed + 3)
+    labels = torch.randint(k, (n,), generator=generator(seed + 1))
+    return randn(n, d, seed=seed), labels, randn(k, d, seed=seed + 2), randn(d, seed=seed + 3)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -135,7 +136,8 @@ def test_the_projection_logit_is_linear_in_features_and_in_the_weights():
     other, _, embedding_2, weight_2 = projection_inputs(50)
     f = ops.projection_logit
     torch.testing.assert_close(
-        f(2 * features - 3 * other, labels, embedding, weight), 2 * f(features, labels, embedding, weight) - 3 * f(other, labels, embedding, weight)
+        f(2 * features - 3 * other, labels, embedding, weight),
+        2 * f(features, labels, embedding, weight) - 3 * f(other, labels, embedding, weight),
     )
     torch.testing.assert_close(
         f(features, labels, 2 * embedding - 3 * embedding_2, 2 * weight - 3 * weight_2),
@@ -174,7 +176,8 @@ def nl_means_by_loops(image, patch, window, h):
 
 
 @pytest.mark.parametrize(
-    ("shape", "patch", "window", "h"), [((7, 9), 3, 5, 0.6), ((9, 6), 5, 3, 1.3), ((6, 8), 1, 7, 0.4), ((5, 4), 3, 3, 4.0), ((4, 6), 3, 1, 0.5)]
+    ("shape", "patch", "window", "h"),
+    [((7, 9), 3, 5, 0.6), ((9, 6), 5, 3, 1.3), ((6, 8), 1, 7, 0.4), ((5, 4), 3, 3, 4.0), ((4, 6), 3, 1, 0.5)],
 )
 def test_nl_means_is_the_loop_over_all_pixels_windows_and_patches(shape, patch, window, h):
     image = randn(*shape)
@@ -260,7 +263,8 @@ def test_what_lies_under_the_hole_does_not_come_through(bad):
 
 def test_the_gradient_of_a_composite_goes_to_the_generated_pixels_under_the_hole_only():
     mask, weights = some_mask(3, 1, 4, 5), randn(3, 2, 4, 5, seed=2)
-    _, to_known, to_made = value_and_gradient(lambda k, g: (ops.composite(k, g, mask) * weights).sum(), randn(3, 2, 4, 5), randn(3, 2, 4, 5, seed=1))
+    known, made = randn(3, 2, 4, 5), randn(3, 2, 4, 5, seed=1)
+    _, to_known, to_made = value_and_gradient(lambda k, g: (ops.composite(k, g, mask) * weights).sum(), known, made)
     assert torch.equal(to_made, weights * (1 - mask)) and torch.equal(to_known, weights * mask)
 
 
@@ -464,7 +468,7 @@ def test_the_best_least_squares_discriminator_is_the_share_of_the_data(seed):
     p, q = real / real.sum().double(), fake / fake.sum().double()
     best = losses.optimal_discriminator(p, q)
     repeats = real * fake.sum(), fake * real.sum()  # as many of the one as of the other
-    value = lambda logits: losses.least_squares_discriminator_loss(logits.repeat_interleave(repeats[0]), logits.repeat_interleave(repeats[1]))
+    value = lambda logits: losses.least_squares_discriminator_loss(*(logits.repeat_interleave(r) for r in repeats))
     top, gradient = value_and_gradient(value, best)
     torch.testing.assert_close(gradient, torch.zeros(6).double(), rtol=0, atol=1e-14)
     assert all(value(best + 0.1 * randn(6, seed=other)) > top for other in range(30))
@@ -523,7 +527,8 @@ def test_every_term_of_the_cyclegan_generator_loss_with_its_weight_and_gradient(
     g = dict(zip(NAMES, gradients))
     cycle, identity = weights
     l1 = F.l1_loss
-    want = (F.mse_loss(given["fake_logits_a"], torch.ones(3, 1, 2, 4).double()) + F.mse_loss(given["fake_logits_b"], torch.ones(2, 1, 3, 5).double())
+    to_1 = lambda logits: F.mse_loss(logits, torch.ones_like(logits))
+    want = (to_1(given["fake_logits_a"]) + to_1(given["fake_logits_b"])
             + cycle * l1(given["cycled_a"], given["a"]) + cycle * l1(given["cycled_b"], given["b"])
             + identity * l1(given["same_a"], given["a"]) + identity * l1(given["same_b"], given["b"]))
     torch.testing.assert_close(got, want)
