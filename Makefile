@@ -28,7 +28,7 @@ test: lint
 
 test-oldest: export OMP_NUM_THREADS = 1
 test-oldest: .venv/.oldest
-	BANK_SEEDS=5 .venv/oldest/bin/python -m pytest -q -n 2 --ignore=tests/e2e
+	BANK_SEEDS=2 .venv/oldest/bin/python -m pytest -q -n 2 --ignore=tests/e2e
 	AIGC_PROFILE=smoke .venv/oldest/bin/python -m pytest -q -n 2 --nbval notebooks
 
 lint: .venv/.test
