@@ -96,8 +96,8 @@ def photos(size=32, split=None, n=None, seed=0, shrink=1):
     The split is by whole photo: no part of a test photo is ever in the training set.
     """
     chosen = [name for name in PHOTOS if split is None or (name in TEST_PHOTOS) == (split == "test")]
-    if shrink not in (1, 2, 4):
-        raise ValueError(f"load('photos', shrink={shrink}): accepted are 1, 2 and 4.")
+    if shrink not in (1, 2):
+        raise ValueError(f"load('photos', shrink={shrink}): accepted are 1 and 2.")
     if size > 300 // shrink:
         raise ValueError(f"load('photos', size={size}): the smallest photo is {300 // shrink} pixels high. Accepted: 8 to {300 // shrink}. "
                          "For one whole photo: al.data.photo(name).")

@@ -8,8 +8,9 @@ def draw_masks(kind, n, size, hole=0.25, seed=None):
     """n masks, each with a hole of its own.
 
     Args:
-        kind: 'box' (a rectangle), 'strokes' (a bent brush stroke; below a share of about 0.15 it may be so thin that it falls apart into dots), 'random' (single pixels), 'half' (left, right, upper or
-            lower half), 'empty' (no hole: nothing is missing) or 'full' (all hole: nothing is known).
+        kind: 'box' (a rectangle), 'strokes' (a bent brush stroke; below a share of about 0.15 it may be so thin that it falls
+            apart into dots), 'random' (single pixels), 'half' (left, right, upper or lower half), 'empty' (no hole: nothing
+            is missing) or 'full' (all hole: nothing is known).
         n: how many. size: side in pixels, or (H, W).
         hole: share of the pixels that is missing, in (0, 1): a number, or (low, high) to draw one for each mask. For half, empty
             and full it is ignored; a box comes within a row or a column of it.
