@@ -97,7 +97,7 @@ def doctor(arguments):
         from . import data
         for name, state in data.names().items():
             line("data", f"{name}: {state}")
-        from .training.weights import manifest, read_weights
+        from .weights import manifest, read_weights
         try:
             known = manifest()
         except (OSError, json.JSONDecodeError) as error:

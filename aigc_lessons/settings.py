@@ -19,6 +19,11 @@ def device():
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
+def has_cuda():
+    """Is device() one that torch calls CUDA? For libraries that ask for it by name."""
+    return device().type == "cuda"
+
+
 def autocast():
     """A context that computes in bfloat16 where this machine has the instructions for it, and changes nothing elsewhere."""
     import contextlib

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "aigc_lessons"
-LAYERS = ("settings", "data", "ops", "losses", "show", "metrics", "models", "training", "exercises")     # from the ground up
+LAYERS = ("settings", "weights", "data", "ops", "losses", "show", "metrics", "models", "training", "exercises")     # from the ground up
 DOORS = ("cli", "notebooks")                                         # programs: they import anything, nothing imports them
 SOURCES = {path.relative_to(PACKAGE): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
 each = pytest.mark.parametrize("path", SOURCES, ids=str)

@@ -9,8 +9,7 @@ from collections import namedtuple
 
 import pytest
 
-from aigc_lessons import cli
-from aigc_lessons.training import weights
+from aigc_lessons import cli, weights
 
 
 def run(*arguments, **environment):

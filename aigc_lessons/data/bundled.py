@@ -28,6 +28,11 @@ def from_bytes(array):
     return pixels.movedim(-1, -3).contiguous().float() / 127.5 - 1 if pixels.shape[-1] == 3 else pixels.float()[..., None, :, :] / 127.5 - 1
 
 
+def to_bytes(images):
+    """float (N, C, H, W) in [-1, 1] -> uint8 of the same shape, on the CPU, rounded: -1 is 0, 1 is 255."""
+    return images.detach().to("cpu", torch.float32).mul(127.5).add(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
 def _cut(picture, size):
     """(C, H, W) -> (n, C, size, size): the tiles of a grid, row by row; the remainder at the right and below is left."""
     return picture.unfold(1, size, size).unfold(2, size, size).permute(1, 2, 0, 3, 4).flatten(0, 1).contiguous()

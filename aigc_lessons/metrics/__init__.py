@@ -1,9 +1,15 @@
 """How good a model is, and how sure that is: every measure comes with an interval and its sample count."""
 from .accuracy import accuracy
+from .evaluation import Report, evaluate
 from .frechet import fid, frechet_distance, moments
-from .intervals import Measure, mean_interval, wilson_interval
+from .inception import inception_score
+from .intervals import Measure, bootstrap_interval, mean_interval, wilson_interval
+from .judge import Judge, judges
+from .kernel import kernel_distance
 from .modes import effective_modes, mode_counts, pairwise_distance
+from .neighbours import covered, precision_recall
 from .restoration import psnr, psnr_each, ssim_each
 
-__all__ = ["Measure", "accuracy", "effective_modes", "fid", "frechet_distance", "mean_interval", "mode_counts", "moments",
-           "pairwise_distance", "psnr", "psnr_each", "ssim_each", "wilson_interval"]
+__all__ = ["Judge", "Measure", "Report", "accuracy", "bootstrap_interval", "covered", "effective_modes", "evaluate", "fid", "frechet_distance",
+           "inception_score", "judges", "kernel_distance", "mean_interval", "mode_counts", "moments", "pairwise_distance", "precision_recall",
+           "psnr", "psnr_each", "ssim_each", "wilson_interval"]

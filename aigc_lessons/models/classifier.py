@@ -4,6 +4,7 @@ from torch import nn
 
 from ..data import check_images
 from ..losses import cross_entropy
+from ..metrics.judge import feature_network
 from .common import check_fits, in_chunks
 
 
@@ -28,12 +29,7 @@ class Classifier(nn.Module):
             raise ValueError(f"Classifier(n_classes={n_classes}): accepted are 2 or more.")
         self.image_shape, self.n_classes = tuple(image_shape), n_classes
         self.weight_decay, self.lr, self.loss = weight_decay, lr, loss
-        self.features = nn.Sequential(                                              # (C, 32, 32), say
-            nn.Conv2d(c, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),          # => (width, 16, 16)
-            nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # => (2 width, 8, 8)
-            nn.Conv2d(2 * width, 4 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # => (4 width, 4, 4)
-            nn.Flatten(), nn.Linear(4 * width * (h // 8) * (w // 8), 64), nn.ReLU(),    # => (64,)
-        )
+        self.features = feature_network(image_shape, width)                         # => (64,)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(64, n_classes)                                        # => (K,) logits
 

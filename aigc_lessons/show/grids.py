@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from ..data.bundled import to_bytes
 from ..data.image_set import check_images
 from .picture import Picture, check_alt
 
@@ -119,8 +120,7 @@ def before_after(before, after, alt="", titles=("Before", "After"), zoom=None):
 
 def to_pixels(images):
     """(N, C, H, W) in [-1, 1] to uint8, (N, H, W) for one channel and (N, H, W, 3) for three. -1 is 0, 1 is 255."""
-    scaled = images.detach().to("cpu", torch.float32).mul(127.5).add(127.5).round().clamp(0, 255)
-    pixels = scaled.to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    pixels = to_bytes(images).permute(0, 2, 3, 1).numpy()
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 

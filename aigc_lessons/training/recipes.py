@@ -26,7 +26,8 @@ class Recipe:
 
 
 def _accuracy(model, test):
-    return {"test_accuracy": metrics.accuracy(model.predict, test.images, test.labels).value}
+    return {"test_accuracy": metrics.accuracy(model.predict, test.images, test.labels).value,
+            "feature_rms": model.embed(test.images).square().mean().sqrt().item()}
 
 
 def _bound(model, test):

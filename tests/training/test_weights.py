@@ -7,7 +7,9 @@ import pytest
 import torch
 
 import aigc_lessons as al
-from aigc_lessons.training import recipes, weights
+from aigc_lessons import weights
+from aigc_lessons.training import recipes
+from aigc_lessons.training import weights as making
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def test_the_manifest_names_every_file_and_nothing_else():
 def test_hash_size_and_record(name):
     record = weights.manifest()[name]
     data = (weights.SHIPPED / record["file"]).read_bytes()
-    assert hashlib.sha256(data).hexdigest() == record["sha256"] and len(data) == record["bytes"] <= weights.LIMIT
+    assert hashlib.sha256(data).hexdigest() == record["sha256"] and len(data) == record["bytes"] <= making.LIMIT
     assert {"command", "profile", "seed", "steps", "seconds", "torch", "python", "licence", "metrics"} <= set(record)
     assert record["command"].startswith(f"aigc-lessons train {name} --save") and record["profile"] != "smoke"
     recipe = recipes.RECIPES[name]
@@ -77,10 +79,10 @@ def test_unknown_missing_altered_and_damaged(copy):
     for bad in (good[:-1], good[:100], b"", good[:-1] + bytes([good[-1] ^ 1])):
         file.write_bytes(bad)
         with pytest.raises(ValueError, match="damaged or altered.*aigc-lessons train classifier-digits --save"):
-            weights.load_weights(model, "classifier-digits")
+            making.load_weights(model, "classifier-digits")
     file.unlink()
     with pytest.raises(FileNotFoundError, match="is missing.*Restore it"):
-        weights.load_weights(model, "classifier-digits")
+        making.load_weights(model, "classifier-digits")
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
@@ -88,24 +90,24 @@ def test_another_architecture():
     model = al.models.Classifier(width=8)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     with pytest.raises(ValueError, match=r"features.0.weight is \(16, 1, 3, 3\) there and \(8, 1, 3, 3\) here. Build it as al.models.Classifier\("):
-        weights.load_weights(model, "classifier-digits")
+        making.load_weights(model, "classifier-digits")
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
 def test_saving_replaces_file_and_record_together(copy):
-    model = weights.half_precision(al.models.Classifier((1, 8, 8), 10, width=2))
-    weights.save_weights(model, "classifier-digits", {"model": "Classifier", "arguments": {}, "command": "x"})
+    model = making.half_precision(al.models.Classifier((1, 8, 8), 10, width=2))
+    making.save_weights(model, "classifier-digits", {"model": "Classifier", "arguments": {}, "command": "x"})
     read = weights.read_weights("classifier-digits")
     assert all(torch.equal(v, read[k]) for k, v in model.state_dict().items())
     names = list(weights.manifest())
-    weights.save_weights(model, "another", {"command": "y"})
+    making.save_weights(model, "another", {"command": "y"})
     assert list(weights.manifest()) == sorted([*names, "another"])
 
 
 def test_too_large_weights_are_refused_before_anything_is_written(copy):
     before = {p.name: p.read_bytes() for p in copy.iterdir()}
     with pytest.raises(ValueError, match="Accepted: 2,000,000"):
-        weights.save_weights(al.models.Classifier(width=128), "classifier-digits", {})
+        making.save_weights(al.models.Classifier(width=128), "classifier-digits", {})
     assert before == {p.name: p.read_bytes() for p in copy.iterdir()}
 
 

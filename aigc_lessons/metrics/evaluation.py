@@ -1,0 +1,208 @@
+"""evaluate: what torch-fidelity says of generated pictures beside real ones, with intervals."""
+import hashlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+
+from ..data import check_images
+from ..data.bundled import to_bytes
+from ..settings import device, has_cuda
+from .frechet import frechet_distance, moments
+from .inception import inception_score
+from .intervals import Measure, bootstrap_interval, wilson_interval
+from .judge import Judge, judges
+from .kernel import cubic_kernel, unbiased_mmd
+from .modes import effective_modes, mode_counts
+
+NEIGHBOUR = 3                                   # precision and recall look at the third neighbour, as their authors do
+FEWEST = NEIGHBOUR + 1
+INCEPTION_SHA256 = "6726825d"                   # how the hash of the published weights begins, as their file name says
+INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
+
+
+@dataclass(frozen=True)
+class Report:
+    """How good generated pictures are, each measure with its 95 % interval. More is better, but for fid and kid.
+
+    Attributes:
+        features: whose features were compared: a judge's data set, or 'inception'.
+        fid: Fréchet distance of the features. kid: their kernel distance (a judge's features divided by their root mean square on
+            the data's test pictures). inception_score: of the logits.
+        precision, recall: shares. modes: effective number of classes that the judge is sure of; accuracy: share that the judge
+            reads as the labels given to evaluate. None where it was not asked, or where Inception knows no such classes.
+    """
+    features: str
+    fid: Measure
+    kid: Measure
+    inception_score: Measure
+    precision: Measure
+    recall: Measure
+    modes: Measure | None = None
+    accuracy: Measure | None = None
+
+    @property
+    def measures(self):
+        """{name: Measure} of those that there are."""
+        return {f.name: getattr(self, f.name) for f in fields(self)[1:] if getattr(self, f.name) is not None}
+
+    @property
+    def note(self):
+        if self.features == "inception":
+            return "Features of InceptionV3: comparable with published values if number of pictures, data and resizing are theirs."
+        return f"Features of the course's judge for {self.features}: compare with the same judge and number of pictures only, not with published values."
+
+    def __str__(self):
+        rows = [f"{name.replace('_', ' '):<17}{m.value:>9.4f}   {m.low:.4f} to {m.high:.4f}" for name, m in self.measures.items()]
+        return "\n".join([f"{'measure':<17}{'value':>9}   95 % interval   (n = {self.fid.n})", *rows, self.note])
+
+    __repr__ = __str__
+
+
+def _inception(path):
+    """torch-fidelity's InceptionV3 with weights from a file, whose hash was checked: uint8 (N, 3, H, W) -> features, logits."""
+    published = f"Accepted: the published file {INCEPTION_FILE}, which torch-fidelity's releases hold. The course never downloads it."
+    if path is None:
+        raise ValueError(f"features='inception' needs weights=PATH. {published}")
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"weights={str(path)!r}: there is no such file. {published}")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read()).hexdigest()
+    if not found.startswith(INCEPTION_SHA256):
+        raise ValueError(f"weights={str(path)!r} is another file, or damaged: its sha256 begins with {found[:8]}, not {INCEPTION_SHA256}. {published}")
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    return FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path))
+
+
+def fidelity(network, generated, real, scale=1.0):
+    """What torch-fidelity calculates from `network`'s features, and those features.
+
+    Args:
+        network: function uint8 (N, C, H, W) -> features (N, D), logits (N, K). generated, real: uint8 (N, C, H, W), at least 4 each.
+        scale: what features are divided by for KID, whose cubic kernel adds 1 to them and so depends on their size.
+    Returns:
+        {torch-fidelity's name: float}, then (features, logits) of the generated and of the real pictures.
+    """
+    import torch_fidelity
+    from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
+    from tqdm.auto import tqdm
+    seen = []
+
+    class Extractor(torch_fidelity.FeatureExtractorBase):
+        """Keeps what passes through it. It answers in the order of features_list, which torch-fidelity makes from a set."""
+
+        def __init__(self, name, features_list, **kwargs):
+            super().__init__(name, features_list)
+
+        @staticmethod
+        def get_provided_features_list():
+            return "features", "scaled", "logits"
+
+        @staticmethod
+        def get_default_feature_layer_for_metric(metric):
+            return {"isc": "logits", "kid": "scaled"}.get(metric, "features")
+
+        @staticmethod
+        def can_be_compiled():
+            return False
+
+        @staticmethod
+        def get_dummy_input_for_compile():
+            return generated[:1]
+
+        def forward(self, pixels):
+            features, logits = (t.float().cpu() for t in network(pixels))
+            seen.append((features, logits))
+            bar.update(len(pixels))
+            return tuple({"features": features, "scaled": features / scale, "logits": logits}[name] for name in self.features_list)
+
+    class Pictures(torch.utils.data.Dataset):
+        """Items are tensors; torch-fidelity refuses the tuples of a TensorDataset."""
+
+        def __init__(self, pixels):
+            self.pixels = pixels
+
+        def __len__(self):
+            return len(self.pixels)
+
+        def __getitem__(self, i):
+            return self.pixels[i]
+
+    FEATURE_EXTRACTORS_REGISTRY.pop("aigc-lessons", None)                # a second registration of a name is refused
+    torch_fidelity.register_feature_extractor("aigc-lessons", Extractor)
+    with tqdm(total=len(generated) + len(real), desc="looking", unit="pictures", delay=2) as bar:
+        values = torch_fidelity.calculate_metrics(
+            input1=Pictures(generated), input2=Pictures(real), feature_extractor="aigc-lessons",
+            isc=True, fid=True, kid=True, prc=True, isc_splits=1, kid_subsets=1, kid_subset_size=min(len(generated), len(real)),
+            prc_neighborhood=NEIGHBOUR, batch_size=50,
+            cuda=has_cuda(), save_cpu_ram=True, verbose=False,           # its own choices: a GPU, workers, and many lines
+            cache=False)                                                 # its key knows neither the pictures nor the weights
+    features, logits = (torch.cat(parts) for parts in zip(*seen))
+    n = len(generated)
+    return values, (features[:n], logits[:n]), (features[n:], logits[n:])
+
+
+def evaluate(generated, real, features="digits", weights=None, labels=None):
+    """Compare generated pictures with real ones.
+
+    Values come from torch-fidelity. Intervals: bootstrap for fid, kid, inception_score and modes (how far they scatter; the
+    bias of fid at this number of pictures stays in it), Wilson for precision, recall and accuracy.
+
+    Args:
+        generated, real: (N, C, H, W) and (M, C, H, W) in [-1, 1], of one size, at least 4 each. Both are rounded to 8 bits.
+        features: a data set that has a judge ('digits', 'shapes', 'textures'), or 'inception'. Grey pictures are repeated to
+            three channels for Inception; each network resizes to the size that it knows.
+        weights: the file with Inception's published weights; nothing is downloaded.
+        labels: (N,) int64, what the generated pictures should show, for accuracy by a judge.
+    Returns:
+        Report.
+    Raises:
+        ValueError, TypeError: pictures that cannot be compared, unknown features, another file of weights, labels that the judge
+        does not know. FileNotFoundError: no file of weights.
+    """
+    for who, images in (("evaluate (generated)", generated), ("evaluate (real)", real)):
+        check_images(images, who)
+        if len(images) < FEWEST:
+            raise ValueError(f"{who} got {len(images)} images. Accepted: at least {FEWEST} (precision and recall look at the {NEIGHBOUR}rd neighbour; "
+                             "fid and kid need 2, the Inception Score 1). For numbers that say something give 1,000 or more.")
+    if generated.shape[1:] != real.shape[1:]:
+        raise ValueError(f"evaluate got generated images of shape {tuple(generated.shape[1:])} and real ones of {tuple(real.shape[1:])}. "
+                         "Accepted: one shape. Load the real ones at the generator's size: al.data.load(name, size=...).")
+    if features != "inception" and features not in judges():
+        raise ValueError(f"evaluate(features={features!r}): accepted are {', '.join(map(repr, judges()))} (the course's judges) and 'inception' with weights=PATH.")
+    if features == "inception":
+        network, n_classes, scale = _inception(weights).to(device()), None, 1.0
+        generated, real = (x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x for x in (generated, real))
+    else:
+        judge = Judge(features).to(device())
+        network, n_classes, scale = judge.read_bytes, judge.n_classes, judge.scale
+        if real.shape[1] != judge.image_shape[0]:
+            raise ValueError(f"The judge for {features} looks at pictures with {judge.image_shape[0]} channels and got {real.shape[1]}. "
+                             f"Choose another judge: {', '.join(map(repr, judges()))}, or 'inception'.")
+    if labels is not None:
+        if n_classes is None:
+            raise ValueError("evaluate: Inception knows ImageNet's classes, not yours. Give labels= with a judge's features only.")
+        if len(labels) != len(generated) or labels.min() < 0 or labels.max() >= n_classes:
+            raise ValueError(f"evaluate got {len(labels)} labels from {labels.min()} to {labels.max()} for {len(generated)} images. "
+                             f"Accepted: one for each image, classes that the judge for {features} knows: 0 to {n_classes - 1}.")
+    values, (fake, logits), (true, _) = fidelity(network, to_bytes(generated), to_bytes(real), scale)
+    return _report(features, values, fake, true, logits, scale, n_classes, labels)
+
+
+def _report(name, values, fake, true, logits, scale, n_classes, labels):
+    """The values of torch-fidelity, each with its interval."""
+    n, m, k = len(fake), len(true), logits.shape[1]
+    kernels = [cubic_kernel(a / scale, b / scale) for a, b in ((fake, fake), (true, true), (fake, true))]
+    counts = lambda i, size: torch.bincount(i, minlength=size).double()  # noqa: E731
+    share = lambda measure, size: wilson_interval(round(values[measure] * size), size)  # noqa: E731
+    return Report(
+        name,
+        fid=bootstrap_interval(lambda a, b: frechet_distance(*moments(a), *moments(b)), fake, true,
+                               value=values["frechet_inception_distance"], least=0.0),
+        kid=bootstrap_interval(lambda i, j: unbiased_mmd(*kernels, counts(i, n), counts(j, m)), torch.arange(n), torch.arange(m),
+                               value=values["kernel_inception_distance_mean"]),
+        inception_score=bootstrap_interval(inception_score, logits.double().softmax(1), value=values["inception_score_mean"], least=1.0, most=k),
+        precision=share("precision", n), recall=share("recall", m),
+        modes=None if n_classes is None else bootstrap_interval(lambda z: effective_modes(mode_counts(z)), logits, least=0.0, most=k),
+        accuracy=None if labels is None else wilson_interval((logits.argmax(1) == labels.cpu()).sum().item(), n))

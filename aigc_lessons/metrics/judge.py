@@ -1,0 +1,53 @@
+"""The judge: the course's classifier as the eye through which sets of pictures are compared."""
+from torch import nn
+
+from ..data.bundled import resize
+from ..weights import manifest, read_weights
+
+
+def feature_network(image_shape, width):
+    """Three times convolution, ReLU and max pooling, then 64 features: (N, C, H, W) => (N, 64). H and W multiples of 8."""
+    c, h, w = image_shape
+    return nn.Sequential(                                                       # (C, 32, 32), say
+        nn.Conv2d(c, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),          # => (width, 16, 16)
+        nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # => (2 width, 8, 8)
+        nn.Conv2d(2 * width, 4 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # => (4 width, 4, 4)
+        nn.Flatten(), nn.Linear(4 * width * (h // 8) * (w // 8), 64), nn.ReLU(),    # => (64,)
+    )
+
+
+def judges():
+    """The data sets for which a judge comes with the course."""
+    return tuple(name.removeprefix("classifier-") for name in manifest() if name.startswith("classifier-"))
+
+
+class Judge(nn.Module):
+    """The shipped classifier of a data set, in eval mode: (N, C, H, W) in [-1, 1] -> features (N, 64), logits (N, K).
+
+    Pictures of another size are resized to its own (bicubic). Raises ValueError for a data set without a judge.
+
+    Attributes: n_classes: K. scale: root mean square of its features on the data's test pictures.
+    """
+
+    def __init__(self, name):
+        super().__init__()
+        if name not in judges():
+            raise ValueError(f"There is no judge for {name!r}. There are judges for {', '.join(judges())}; for other pictures use "
+                             "features='inception' with a file of weights.")
+        record = manifest()[f"classifier-{name}"]
+        arguments, self.scale = record["arguments"], record["metrics"]["feature_rms"]
+        self.image_shape, self.n_classes = tuple(arguments["image_shape"]), arguments["n_classes"]
+        self.features = feature_network(self.image_shape, arguments["width"])
+        self.head = nn.Linear(64, self.n_classes)
+        self.load_state_dict(read_weights(f"classifier-{name}"))
+        self.eval().requires_grad_(False)
+
+    def forward(self, images):
+        if tuple(images.shape[2:]) != self.image_shape[1:]:
+            images = resize(images, self.image_shape[-1])
+        features = self.features(images)
+        return features, self.head(features)
+
+    def read_bytes(self, pixels):
+        """The same for uint8 (N, C, H, W): how torch-fidelity hands pictures over."""
+        return self(pixels.float() / 127.5 - 1)
