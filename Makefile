@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-oldest notebooks exercises lint
+.PHONY: help lab test test-oldest notebooks exercises results lint
 
 help:
 	@echo "make lab         start the course in JupyterLab"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint        ruff"
 	@echo "make notebooks   run all notebooks under the laptop profile and store what they show"
 	@echo "make exercises   make exercises/ from solutions/"
+	@echo "make results     measure every shipped generator anew and write RESULTS.md"
 
 lab: .venv/.lab
 	@$(PY) -m aigc_lessons.cli lab
@@ -36,6 +37,9 @@ lint: .venv/.test
 
 notebooks: .venv/.test exercises
 	AIGC_PROFILE=laptop $(PY) -m aigc_lessons.notebooks run notebooks/*.ipynb solutions/*.ipynb
+
+results: .venv/.test
+	$(PY) -m aigc_lessons.results
 
 exercises: .venv/.test
 	$(PY) -m aigc_lessons.notebooks exercises

@@ -1,4 +1,4 @@
-"""The command `aigc-lessons`: lab, doctor, train, check."""
+"""The command `aigc-lessons`: lab, doctor, train, evaluate, check."""
 import argparse
 import ast
 import json
@@ -130,6 +130,59 @@ def train(arguments):
     return 130 if history.interrupted else 0
 
 
+# ---------------------------------------------------------------- evaluate
+
+def _compared(arguments):
+    """(generated, real, labels or None) that `evaluate` was asked to compare."""
+    from . import data
+    from .results import makes_pictures, sampled, some
+    from .weights import manifest
+
+    def load(given, size):
+        if Path(given).is_dir():
+            return data.load(f"folder:{given}", size=size, skip_bad=arguments.skip_bad).images
+        return data.load(given, size=size).images
+
+    name = arguments.generated
+    if Path(name).is_dir():
+        generated, real = load(name, arguments.size), load(arguments.data, arguments.size)
+        n = min(arguments.n, len(generated), len(real))
+        return some(generated, n, arguments.seed), some(real, n, arguments.seed), None
+    makers = [k for k in manifest() if makes_pictures(k)]
+    if name not in makers:
+        raise ValueError(f"{name!r} is neither a folder of pictures nor a shipped generator. Known generators: {', '.join(makers)}.")
+    real = load(arguments.data, manifest()[name]["arguments"].get("image_shape", (1, 32, 32))[-1])
+    real = some(real, arguments.n, arguments.seed)
+    generated, labels, _ = sampled(name, len(real), seed=arguments.seed)
+    return generated, real, labels if manifest()[name]["data"] == arguments.data else None
+
+
+def evaluate(arguments):
+    """Compare a shipped generator, or a folder of pictures, with a data set or another folder."""
+    from dataclasses import asdict
+
+    from . import metrics
+    from .training.checkpoint import write_atomically
+    features = arguments.features or arguments.data
+    if arguments.features is None and features not in metrics.judges():
+        return _fail(f"There is no judge for {arguments.data!r}. Say what to look through: --features {'|'.join(metrics.judges())}|pixels, "
+                     "or --features inception --weights FILE.")
+    out = Path(arguments.json) if arguments.json else None
+    if out and not os.access(out.parent, os.W_OK):
+        return _fail(f"--json {out}: {out.parent} is no folder that can be written to. Make it first, or give another place.")
+    try:
+        generated, real, labels = _compared(arguments)
+        report = metrics.evaluate(generated, real, features, weights=arguments.weights, labels=labels if features == arguments.data else None)
+    except (ValueError, TypeError, OSError) as error:
+        return _fail(str(error))
+    print(report)
+    if out:
+        record = {"generated": arguments.generated, "data": arguments.data, "seed": arguments.seed, **asdict(report), "note": report.note}
+        write_atomically(out, (json.dumps(record, indent=1) + "\n").encode())
+        print(f"Written: {out}")
+    return 0
+
+
 # ---------------------------------------------------------------- check
 
 def _functions(path):
@@ -191,6 +244,16 @@ def main(argv=None):
     sub.add_argument("--save", action="store_true", help="replace the shipped weights")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--checkpoint", help="file that holds the run; the same command continues it")
+    sub = command(evaluate)
+    sub.add_argument("generated", metavar="MODEL_OR_FOLDER", help="shipped weights, such as dcgan-digits, or a folder of pictures")
+    sub.add_argument("--data", required=True, help="a data set, such as digits, or a folder of real pictures")
+    sub.add_argument("--features", help="whose: a judge's data set, inception or pixels; unset: the judge of --data")
+    sub.add_argument("--weights", help="file with Inception's published weights")
+    sub.add_argument("--json", metavar="OUT", help="also write the report there")
+    sub.add_argument("--n", type=int, default=2_000, help="pictures on each side, if there are as many")
+    sub.add_argument("--size", type=int, default=32, help="pictures of folders are cut and resized to this side")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--skip-bad", action="store_true", help="leave out pictures that cannot be read")
     sub = command(check)
     sub.add_argument("file")
     arguments = parser.parse_args(argv)

@@ -1,6 +1,7 @@
 """evaluate: what torch-fidelity says of generated pictures beside real ones, with intervals."""
 import hashlib
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from ..settings import device, has_cuda
 from .frechet import frechet_distance, moments
 from .inception import inception_score
 from .intervals import Measure, bootstrap_interval, wilson_interval
-from .judge import Judge, judges
+from .judge import Judge, coarse_pixels, judges
 from .kernel import cubic_kernel, unbiased_mmd
 from .modes import effective_modes, mode_counts
 
@@ -26,18 +27,18 @@ class Report:
     """How good generated pictures are, each measure with its 95 % interval. More is better, but for fid and kid.
 
     Attributes:
-        features: whose features were compared: a judge's data set, or 'inception'.
+        features: whose features were compared: a judge's data set, 'inception', or 'pixels'.
         fid: Fréchet distance of the features. kid: their kernel distance (a judge's features divided by their root mean square on
             the data's test pictures). inception_score: of the logits.
         precision, recall: shares. modes: effective number of classes that the judge is sure of; accuracy: share that the judge
-            reads as the labels given to evaluate. None where it was not asked, or where Inception knows no such classes.
+            reads as the labels given to evaluate. None where it was not asked, or where there are no classes to tell.
     """
     features: str
     fid: Measure
     kid: Measure
-    inception_score: Measure
     precision: Measure
     recall: Measure
+    inception_score: Measure | None = None
     modes: Measure | None = None
     accuracy: Measure | None = None
 
@@ -50,7 +51,8 @@ class Report:
     def note(self):
         if self.features == "inception":
             return "Features of InceptionV3: comparable with published values if number of pictures, data and resizing are theirs."
-        return f"Features of the course's judge for {self.features}: compare with the same judge and number of pictures only, not with published values."
+        whose = "Pixels averaged over 8x8 blocks" if self.features == "pixels" else f"Features of the course's judge for {self.features}"
+        return f"{whose}: compare with the same features and number of pictures only, not with published values."
 
     def __str__(self):
         rows = [f"{name.replace('_', ' '):<17}{m.value:>9.4f}   {m.low:.4f} to {m.high:.4f}" for name, m in self.measures.items()]
@@ -73,6 +75,25 @@ def _inception(path):
         raise ValueError(f"weights={str(path)!r} is another file, or damaged: its sha256 begins with {found[:8]}, not {INCEPTION_SHA256}. {published}")
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     return FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path))
+
+
+def _eyes(features, weights, channels):
+    """What evaluate looks through: (function uint8 -> features, logits; scale for KID; number of classes or None)."""
+    if features == "inception":
+        return _inception(weights).to(device()), 1.0, None
+    if features == "pixels":
+        def blocks(pixels):
+            means = coarse_pixels(pixels.float() / 127.5 - 1)
+            return means, means.new_zeros(len(means), 1)
+        return blocks, 1.0, None
+    if features not in judges():
+        raise ValueError(f"evaluate(features={features!r}): accepted are {', '.join(map(repr, judges()))} (the course's judges), 'inception' "
+                         "with weights=PATH, and 'pixels'.")
+    judge = Judge(features).to(device())
+    if channels != judge.image_shape[0]:
+        raise ValueError(f"The judge for {features} looks at pictures with {judge.image_shape[0]} channels and got {channels}. "
+                         f"Choose another: {', '.join(map(repr, judges()))}, 'inception' or 'pixels'.")
+    return judge.read_bytes, judge.scale, judge.n_classes
 
 
 def fidelity(network, generated, real, scale=1.0):
@@ -143,7 +164,7 @@ def fidelity(network, generated, real, scale=1.0):
     return values, (features[:n], logits[:n]), (features[n:], logits[n:])
 
 
-def evaluate(generated, real, features="digits", weights=None, labels=None):
+def evaluate(generated, real, features="digits", weights=None, labels=None, repeats=None):
     """Compare generated pictures with real ones.
 
     Values come from torch-fidelity. Intervals: bootstrap for fid, kid, inception_score and modes (how far they scatter; the
@@ -151,10 +172,12 @@ def evaluate(generated, real, features="digits", weights=None, labels=None):
 
     Args:
         generated, real: (N, C, H, W) and (M, C, H, W) in [-1, 1], of one size, at least 4 each. Both are rounded to 8 bits.
-        features: a data set that has a judge ('digits', 'shapes', 'textures'), or 'inception'. Grey pictures are repeated to
-            three channels for Inception; each network resizes to the size that it knows.
+        features: a data set that has a judge ('digits', 'shapes', 'textures'), 'inception', or 'pixels', the means of 8x8 blocks,
+            where there is no judge. Grey pictures are repeated to three channels for Inception; each network resizes to its own size.
         weights: the file with Inception's published weights; nothing is downloaded.
         labels: (N,) int64, what the generated pictures should show, for accuracy by a judge.
+        repeats: draws of each bootstrap. None: 200; 20 for Inception, whose 2,048 features make each draw take seconds, so that its
+            intervals are rough.
     Returns:
         Report.
     Raises:
@@ -169,40 +192,35 @@ def evaluate(generated, real, features="digits", weights=None, labels=None):
     if generated.shape[1:] != real.shape[1:]:
         raise ValueError(f"evaluate got generated images of shape {tuple(generated.shape[1:])} and real ones of {tuple(real.shape[1:])}. "
                          "Accepted: one shape. Load the real ones at the generator's size: al.data.load(name, size=...).")
-    if features != "inception" and features not in judges():
-        raise ValueError(f"evaluate(features={features!r}): accepted are {', '.join(map(repr, judges()))} (the course's judges) and 'inception' with weights=PATH.")
+    network, scale, n_classes = _eyes(features, weights, real.shape[1])
     if features == "inception":
-        network, n_classes, scale = _inception(weights).to(device()), None, 1.0
         generated, real = (x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x for x in (generated, real))
-    else:
-        judge = Judge(features).to(device())
-        network, n_classes, scale = judge.read_bytes, judge.n_classes, judge.scale
-        if real.shape[1] != judge.image_shape[0]:
-            raise ValueError(f"The judge for {features} looks at pictures with {judge.image_shape[0]} channels and got {real.shape[1]}. "
-                             f"Choose another judge: {', '.join(map(repr, judges()))}, or 'inception'.")
     if labels is not None:
         if n_classes is None:
-            raise ValueError("evaluate: Inception knows ImageNet's classes, not yours. Give labels= with a judge's features only.")
+            raise ValueError(f"evaluate(features={features!r}) knows no classes of yours. Give labels= with a judge's features only: {', '.join(judges())}.")
         if len(labels) != len(generated) or labels.min() < 0 or labels.max() >= n_classes:
             raise ValueError(f"evaluate got {len(labels)} labels from {labels.min()} to {labels.max()} for {len(generated)} images. "
                              f"Accepted: one for each image, classes that the judge for {features} knows: 0 to {n_classes - 1}.")
     values, (fake, logits), (true, _) = fidelity(network, to_bytes(generated), to_bytes(real), scale)
-    return _report(features, values, fake, true, logits, scale, n_classes, labels)
+    repeats = repeats or (20 if features == "inception" else 200)
+    return _report(features, values, fake, true, logits, scale, n_classes, labels, repeats)
 
 
-def _report(name, values, fake, true, logits, scale, n_classes, labels):
+def _report(name, values, fake, true, logits, scale, n_classes, labels, repeats):
     """The values of torch-fidelity, each with its interval."""
     n, m, k = len(fake), len(true), logits.shape[1]
     kernels = [cubic_kernel(a / scale, b / scale) for a, b in ((fake, fake), (true, true), (fake, true))]
     counts = lambda i, size: torch.bincount(i, minlength=size).double()  # noqa: E731
+    interval = partial(bootstrap_interval, repeats=repeats)
     share = lambda measure, size: wilson_interval(round(values[measure] * size), size)  # noqa: E731
     return Report(
         name,
-        fid=bootstrap_interval(lambda a, b: frechet_distance(*moments(a), *moments(b)), fake, true,
-                               value=values["frechet_inception_distance"], least=0.0),
-        kid=bootstrap_interval(lambda i, j: unbiased_mmd(*kernels, counts(i, n), counts(j, m)), torch.arange(n), torch.arange(m),
-                               value=values["kernel_inception_distance_mean"]),
-        inception_score=bootstrap_interval(inception_score, logits.double().softmax(1), value=values["inception_score_mean"], least=1.0, most=k),
+        fid=interval(lambda a, b: frechet_distance(*moments(a), *moments(b)), fake, true,
+                     value=values["frechet_inception_distance"], least=0.0),
+        kid=interval(lambda i, j: unbiased_mmd(*kernels, counts(i, n), counts(j, m)), torch.arange(n), torch.arange(m),
+                     value=values["kernel_inception_distance_mean"]),
         precision=share("precision", n), recall=share("recall", m),
-        modes=None if n_classes is None else bootstrap_interval(lambda z: effective_modes(mode_counts(z)), logits, least=0.0, most=k),
+        inception_score=None if name == "pixels" else
+            interval(inception_score, logits.double().softmax(1), value=values["inception_score_mean"], least=1.0, most=k),
+        modes=None if n_classes is None else interval(lambda z: effective_modes(mode_counts(z)), logits, least=0.0, most=k),
         accuracy=None if labels is None else wilson_interval((logits.argmax(1) == labels.cpu()).sum().item(), n))
