@@ -3,7 +3,6 @@
 The right values are computed first, in float64; only then does the learner's function run, on fresh float32 copies. It
 passes if shape, values and gradients agree in every case to 1e-4 of the largest expected value.
 """
-import copy
 import dis
 import inspect
 import re
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+from . import observing
 
 TOLERANCE = 1e-4                              # of the largest expected value
 STUB = "{name}: write your answer here"       # what the NotImplementedError of an untouched stub says
@@ -55,7 +56,9 @@ class Exercise:
         mistakes: tuple of Mistake.
         differentiable: an answer through which no gradient flows is wrong.
         call: (function, *args, **kwargs) -> result, for functions that take what is no plain data: it builds networks and
-            optimizers from a case's tensors and calls the function with them. It needs torch alone.
+            optimizers from a case's tensors and calls the function with them. It needs torch alone, and a grader's sandbox runs it.
+        from_scratch: beginnings of the names of the ATen operators that an answer is to be written without. The self-check lets them
+            pass, since there is something to learn from them; a grade does not.
     """
     name: str
     lesson: int
@@ -68,6 +71,7 @@ class Exercise:
     mistakes: tuple
     differentiable: bool = False
     call: Callable | None = None
+    from_scratch: tuple = ()
 
     @property
     def signature(self):
@@ -121,6 +125,19 @@ class Seen:
     damaged: bool = False
 
 
+class Prepared(list):
+    """Expected values, and what each known mistake does with them, once that was asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self._shown = {}
+
+    def shown(self, mistake):
+        if mistake.name not in self._shown:
+            self._shown[mistake.name] = [observe(mistake.function, e) for e in self]
+        return self._shown[mistake.name]
+
+
 CHANGES_INPUT = Mistake("changes its input", "Your function writes into its own argument; work on a copy, "
                         "such as x.clone(), or build a new value.")
 NO_GRADIENT = Mistake("breaks the graph", "Your values are right, but no gradient flows back through them: .item(), .detach(), "
@@ -128,37 +145,28 @@ NO_GRADIENT = Mistake("breaks the graph", "Your values are right, but no gradien
 
 
 def prepare(exercise, seed):
-    """The exercise's cases for a seed, each with its right answer: list of Expected. No learner's code runs here."""
-    prepared = []
+    """The exercise's cases for a seed, each with its right answer: Prepared, a list of Expected. No learner's code runs here."""
+    prepared = Prepared()
     for case in exercise.cases(seed):
-        args, kwargs, tracked = _inputs(case, torch.float64, track=True)
-        answer = _call(exercise, exercise.reference, args, kwargs)
-        value = _in_a_row(answer)
-        prepared.append(Expected(exercise, case, answer, value.detach().double(), _gradients(value, tracked)))
+        args, kwargs, leaves = observing.fresh(case.args, case.kwargs, case.gradients, torch.float64, track=True)
+        answer = observing.run(exercise.reference, args, kwargs, exercise.call)
+        value = observing.in_a_row(answer)
+        prepared.append(Expected(exercise, case, answer, value.detach().double(), observing.gradients_of(value, leaves)))
     return prepared
 
 
 def observe(function, expected):
-    """Run a function on fresh copies of a case's inputs: a Seen. Only KeyboardInterrupt and its like pass through.
-
-    It runs twice: on plain tensors, as NumPy and in-place writing want them, then on tracked ones for the gradients.
-    """
+    """Run a function on fresh copies of a case's inputs: a Seen."""
     case = expected.case
-    args, kwargs, _ = _inputs(case, torch.float32, track=False)
-    try:
-        value = _call(expected.exercise, function, args, kwargs)
-    except (Exception, SystemExit) as error:
-        return Seen(error=error)
-    damaged = not all(map(_unchanged, [*args, *kwargs.values()], [*case.args, *case.kwargs.values()]))
-    value, problem = _as_tensor(value, expected.answer)
-    gradients = (None,) * len(case.gradients)
-    if gradients and not problem and not damaged:
-        args, kwargs, tracked = _inputs(case, torch.float32, track=True)
-        try:
-            gradients = _gradients(_in_a_row(_call(expected.exercise, function, args, kwargs)), tracked)
-        except (Exception, SystemExit):
-            pass                                         # works on plain tensors only, NumPy for one: no gradient
-    return Seen(value, gradients, problem, None, damaged)
+    return seen_in(observing.observe(function, case.args, case.kwargs, case.gradients, expected.exercise.call), expected)
+
+
+def seen_in(observation, expected):
+    """What was observed, made comparable with the right answer: a Seen."""
+    if observation.error is not None:
+        return Seen(error=observation.error)
+    value, problem = _as_tensor(observation.value, expected.answer)
+    return Seen(value, observation.gradients, problem, None, observation.damaged)
 
 
 def fault(seen, expected, differentiable):
@@ -198,6 +206,11 @@ def judge(exercise, function, seed=0):
         error = seen[-1].error
         if isinstance(error, NotImplementedError) and str(error) == STUB.format(name=exercise.name):
             return _not_attempted(exercise)
+    return verdict(exercise, seen, prepared)
+
+
+def verdict(exercise, seen, prepared):
+    """What was seen in the cases, compared with what is right: a Result."""
     faults = [fault(s, expected, exercise.differentiable) for s, expected in zip(seen, prepared)]
     if not any(faults):
         return Result("correct", exercise.points, f"{exercise.name}: correct. {exercise.points} of {exercise.points} points.")
@@ -213,50 +226,7 @@ def judge(exercise, function, seed=0):
     return Result("wrong", 0, _wrong_report(exercise, seen, prepared, faults))
 
 
-# Running
-
-def _inputs(case, dtype, track):
-    """Fresh copies (args, kwargs, tracked): floating tensors in `dtype`, those of case.gradients tracked on request."""
-    def fresh(value):
-        if not isinstance(value, torch.Tensor):
-            return copy.deepcopy(value)
-        return value.to(dtype, copy=True) if value.is_floating_point() else value.clone()
-
-    args, kwargs = [fresh(v) for v in case.args], {k: fresh(v) for k, v in case.kwargs.items()}
-    tracked = [args[k] if isinstance(k, int) else kwargs[k] for k in case.gradients]
-    if track:
-        for tensor in tracked:
-            tensor.requires_grad_()
-    return args, kwargs, tracked
-
-
-def _call(exercise, function, args, kwargs):
-    """Call with gradients on, and leave random state and grad mode as they were. A call that draws draws the same again."""
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.default_generator.manual_seed(0)
-        return exercise.call(function, *args, **kwargs) if exercise.call else function(*args, **kwargs)
-
-
-def _in_a_row(value):
-    """The items of a tuple, of tuples too, as one vector; anything else as a tensor of its own shape."""
-    if isinstance(value, (tuple, list)):
-        return torch.cat([_in_a_row(item).double().flatten() for item in value])
-    return value if isinstance(value, torch.Tensor) else torch.as_tensor(value, dtype=torch.float64)
-
-
-def _gradients(value, tracked):
-    """Gradients of a fixed random projection of `value`; None where none arrives."""
-    if not tracked or not isinstance(value, torch.Tensor) or not value.requires_grad:
-        return (None,) * len(tracked)
-    generator = torch.Generator().manual_seed(0)
-    projection = torch.randn(value.shape, generator=generator, dtype=torch.float64).to(value)
-    with torch.enable_grad():                            # check may be called under no_grad
-        return torch.autograd.grad((value * projection).sum(), tracked, allow_unused=True)
-
-
-def _unchanged(now, before):
-    return torch.equal(now, before) if isinstance(before, torch.Tensor) else now == before
-
+# Comparing
 
 def _as_tensor(value, answer):
     """(tensor, None), or (None, problem) where a learner's return value cannot be compared with the reference's answer."""
@@ -271,7 +241,7 @@ def _as_tensor(value, answer):
             shape = () if isinstance(want, (tuple, int, float)) else want.shape
             if problem or (not isinstance(want, tuple) and item.shape != shape):
                 return None, f"as value {i} of {len(answer)} " + (problem or f"shape {tuple(item.shape)}, where {tuple(shape)} is expected")
-        return _in_a_row([item for item, _ in items]), None
+        return observing.in_a_row([item for item, _ in items]), None
     if isinstance(value, np.generic):
         value = value.item()
     whole = isinstance(answer, int)
@@ -312,8 +282,6 @@ def _signature_misfit(exercise, function, prepared):
     return None
 
 
-# Comparing
-
 def _close(got, want):
     """Same shape, and equal to TOLERANCE of the largest finite value wanted (1 if all are 0). NaN equals NaN."""
     if got.shape != want.shape:
@@ -343,7 +311,7 @@ def _diagnose(exercise, seen, prepared):
         return CHANGES_INPUT
     only_gradients = not any(fault(s, e, differentiable=False) for s, e in zip(seen, prepared))
     for mistake in exercise.mistakes:
-        shown = [observe(mistake.function, e) for e in prepared]
+        shown = prepared.shown(mistake)
         if only_gradients and any(g is not None for m in shown for g in m.gradients):
             continue                                     # its values are right and its gradients wrong: another thing
         if all(map(_alike, shown, seen)):
