@@ -57,6 +57,8 @@ class Exercise:
         differentiable: an answer through which no gradient flows is wrong.
         call: (function, *args, **kwargs) -> result, for functions that take what is no plain data: it builds networks and
             optimizers from a case's tensors and calls the function with them. It needs torch alone, and a grader's sandbox runs it.
+        read: (what `call` returned, *args, **kwargs) -> what is compared in its place, for what is judged by its properties. A
+            grader runs it outside of the sandbox.
         from_scratch: beginnings of the names of the ATen operators that an answer is to be written without. The self-check lets them
             pass, since there is something to learn from them; a grade does not.
     """
@@ -71,6 +73,7 @@ class Exercise:
     mistakes: tuple
     differentiable: bool = False
     call: Callable | None = None
+    read: Callable | None = None
     from_scratch: tuple = ()
 
     @property
@@ -150,6 +153,8 @@ def prepare(exercise, seed):
     for case in exercise.cases(seed):
         args, kwargs, leaves = observing.fresh(case.args, case.kwargs, case.gradients, torch.float64, track=True)
         answer = observing.run(exercise.reference, args, kwargs, exercise.call)
+        if exercise.read:
+            answer = exercise.read(answer, *args, **kwargs)
         value = observing.in_a_row(answer)
         prepared.append(Expected(exercise, case, answer, value.detach().double(), observing.gradients_of(value, leaves)))
     return prepared
@@ -165,7 +170,13 @@ def seen_in(observation, expected):
     """What was observed, made comparable with the right answer: a Seen."""
     if observation.error is not None:
         return Seen(error=observation.error)
-    value, problem = _as_tensor(observation.value, expected.answer)
+    value, case, read = observation.value, expected.case, expected.exercise.read
+    if read:
+        try:
+            value = read(value, *case.args, **case.kwargs)
+        except Exception:                                # a forged record may be anything
+            return Seen(problem="what cannot be read")
+    value, problem = _as_tensor(value, expected.answer)
     return Seen(value, observation.gradients, problem, None, observation.damaged)
 
 

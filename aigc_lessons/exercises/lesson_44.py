@@ -278,19 +278,39 @@ _MEANING = """. The result has a 1 for what is right and a 0 for what is not:
   This case"""
 
 
-def _watch(function, pictures, capacity, sizes, seeds):
-    """Give the pictures, in batches of `sizes` in turn, to a new buffer for each seed, and look at what comes back.
+def _record(function, pictures, capacity, sizes, seeds):
+    """Give the pictures, in batches of `sizes` in turn, to a new buffer for each seed: for each, the pictures as they are
+    afterwards, and what came back for each batch."""
+    import torch
+
+    pictures, batches, records = pictures.detach().clone(), [], []
+    while sum(batches) < len(pictures):
+        batches.append(min(sizes[len(batches) % len(sizes)], len(pictures) - sum(batches)))
+    pictures[:, 0, 0, 0] = torch.linspace(-1, 1, len(pictures))    # the first value says which picture it is
+    for seed in seeds:
+        buffer, generator = function(capacity), torch.Generator().manual_seed(seed)
+        given, answers = [], []
+        for batch in pictures.split(batches):
+            given.append(batch.clone())
+            answer = buffer.query(given[-1], generator)
+            if isinstance(answer, (list, tuple)):
+                answer = [item.detach().clone() if isinstance(item, torch.Tensor) else item for item in answer]
+            answers.append(answer.detach().clone() if isinstance(answer, torch.Tensor) else answer)
+        records.append((torch.cat(given), answers))
+    return records
+
+
+def _read(records, pictures, capacity, sizes, seeds):
+    """Look at what came back from the buffers of _record.
 
     Returns 16 numbers, 1 for what is right and 0 for what is not. What is random is compared with five standard deviations, so that
     a right buffer passes whatever it draws, and in whatever order. The buffers' insides are not looked at.
     """
-    import torch
-
     pictures, batches = pictures.detach().clone(), []
     while sum(batches) < len(pictures):
         batches.append(min(sizes[len(batches) % len(sizes)], len(pictures) - sum(batches)))
     tags = torch.linspace(-1, 1, len(pictures)).to(pictures)
-    pictures[:, 0, 0, 0] = tags                                    # the first value says which picture it is
+    pictures[:, 0, 0, 0] = tags
     right = [1.0] * 16
     offered = swaps = pairs = alike = late = 0                     # counts over all buffers, once they are full
     places, ages, lives = [0] * capacity, [0] * capacity, []
@@ -298,12 +318,9 @@ def _watch(function, pictures, capacity, sizes, seeds):
     def near(count, n, share):
         return abs(count - n * share) <= 5 * (n * share * (1 - share)) ** 0.5
 
-    for seed in seeds:
-        buffer, generator = function(capacity), torch.Generator().manual_seed(seed)
-        before, given, answers = pictures.split(batches), [], []
-        for batch in before:
-            given.append(batch.clone())
-            answer = buffer.query(given[-1], generator)
+    for seed, (given, returned) in zip(seeds, records, strict=True):
+        answers = []
+        for batch, answer in zip(pictures.split(batches), returned, strict=True):
             if isinstance(answer, (list, tuple)) and answer and all(isinstance(x, torch.Tensor) for x in answer):
                 right[0], answer = 0.0, torch.stack(list(answer))
             if not isinstance(answer, torch.Tensor) or not answer.is_floating_point():
@@ -312,8 +329,8 @@ def _watch(function, pictures, capacity, sizes, seeds):
                 right[1] = 0.0
                 if answer.numel() != batch.numel():
                     return torch.tensor(right[:2] + [0.0] * 14)
-            answers.append(answer.detach().reshape(batch.shape).clone())
-        if not torch.equal(torch.cat(given), pictures):
+            answers.append(answer.reshape(batch.shape))
+        if not torch.equal(given.to(pictures), pictures):
             right[2] = 0.0
         answers = torch.cat(answers)
         which = (answers[:, 0, 0, 0, None] - tags).abs().nan_to_num(nan=9.0).argmin(1)
@@ -583,7 +600,7 @@ query goes through the pictures one after another. While there is room, a pictur
 buffer is full, also in the middle of a batch, each picture is swapped with probability 1/2: it takes the place of a stored one,
 all places alike, and that one comes back instead. Otherwise it comes back as it is and is not stored.
 query returns what came back, (N, C, H, W), in order.""",
-    reference=ImageBuffer, cases=_buffer_cases, call=_watch,
+    reference=ImageBuffer, cases=_buffer_cases, call=_record, read=_read,
     alternatives={
         "all coins at once": _AllCoinsAtOnce,
         "one tensor, one draw": _OneTensor,
