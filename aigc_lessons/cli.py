@@ -1,4 +1,4 @@
-"""The command `aigc-lessons`: lab, doctor, train, evaluate, check."""
+"""The command `aigc-lessons`: lab, doctor, train, evaluate, check, grade."""
 import argparse
 import ast
 import json
@@ -226,6 +226,51 @@ def check(arguments):
     return 0 if all(r.outcome == "correct" for r in results) else 1
 
 
+# ---------------------------------------------------------------- grade
+
+def grade(arguments):
+    """Grade a folder of submissions, each in a sandbox; 0 if every file could be graded."""
+    from tqdm.auto import tqdm
+
+    from . import exercises
+    from .exercises import feedback, grading, sandbox
+    root, out = Path(arguments.submissions).resolve(), Path(arguments.output).resolve()
+    if not root.is_dir():
+        return _fail(f"grade got {root}, which is no folder. Give the folder that holds the submissions: LEARNER/12_name.ipynb or LEARNER_12.ipynb.")
+    if out.is_relative_to(root):
+        return _fail(f"The output {out} lies inside the submissions. Give a folder outside of {root}, such as -o {root.parent / 'grades'}.")
+    lessons = sorted({exercises.get(name).lesson for name in exercises.names()})
+    if arguments.lesson is not None and arguments.lesson not in lessons:
+        return _fail(f"There is no lesson {arguments.lesson} with exercises. There are: {', '.join(map(str, lessons))}.")
+    if arguments.jobs < 1 or arguments.timeout <= 0:
+        return _fail(f"--jobs {arguments.jobs} --timeout {arguments.timeout:g}: accepted are 1 or more jobs, and more than 0 seconds.")
+    try:
+        (out / "rows").mkdir(parents=True, exist_ok=True)
+        if not os.access(out, os.W_OK):
+            raise PermissionError("no permission to write")
+    except OSError as error:
+        return _fail(f"The output {out} cannot be written: {error}. Give another folder with -o.")
+    if not arguments.trust and (why := sandbox.unavailable()):
+        return _fail(f"Nothing was graded. {why}\nOr run with --trust: then submissions run as you, can read and change your files, and their own grades.")
+    if arguments.trust:
+        print("--trust: no sandbox. Submissions run as you, and could change their grade.", file=sys.stderr)
+
+    try:
+        rows = grading.grade(root, out, arguments.lesson, arguments.jobs, arguments.timeout, arguments.trust, arguments.seed,
+                             progress=lambda n, finished: tqdm(finished, desc="grading", unit="file", total=n))
+    except KeyboardInterrupt:
+        _fail(f"Stopped. What was graded is kept in {out / 'rows'}; the same command goes on.")
+        return 130
+    if not rows:
+        return _fail(f"There are no submissions (.ipynb or .py) in {root}" + (f" for lesson {arguments.lesson}" if arguments.lesson else "") + ".")
+    feedback.write(rows, out, arguments.trust)
+    ungraded = [row for row in rows if row["reason"]]
+    print(f"{len(rows)} submissions, {sum(r['points'] for r in rows)} of {sum(r['of'] for r in rows)} points. See {out / 'grades.csv'} and {out / 'class.html'}.")
+    for row in ungraded:
+        print(f"Not graded: {feedback.printable(row['learner'])}, {feedback.printable(row['file'])}: {row['reason']}")
+    return 1 if ungraded else 0
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser("aigc-lessons", description="The course's own command.",
                                      epilog=f"AIGC_PROFILE={'|'.join(PROFILES)} sets how large everything runs.")
@@ -256,6 +301,14 @@ def main(argv=None):
     sub.add_argument("--skip-bad", action="store_true", help="leave out pictures that cannot be read")
     sub = command(check)
     sub.add_argument("file")
+    sub = command(grade)
+    sub.add_argument("submissions", metavar="SUBMISSIONS", help="folder: LEARNER/12_name.ipynb, or LEARNER_12.ipynb")
+    sub.add_argument("-o", "--output", metavar="OUT", required=True, help="folder for grades.csv, grades.json, class.html and feedback/")
+    sub.add_argument("--lesson", type=int, help="only this one; files whose name says no lesson count as of it")
+    sub.add_argument("--jobs", type=int, default=2, help="submissions at a time")
+    sub.add_argument("--timeout", type=float, default=20.0, help="seconds for each exercise")
+    sub.add_argument("--seed", type=int, help="repeat a run; unset: other inputs in every run")
+    sub.add_argument("--trust", action="store_true", help="run without a sandbox; only for submissions that you have read")
     arguments = parser.parse_args(argv)
     return arguments.run(arguments)
 

@@ -59,7 +59,7 @@ class Exercise:
             optimizers from a case's tensors and calls the function with them. It needs torch alone, and a grader's sandbox runs it.
         read: (what `call` returned, *args, **kwargs) -> what is compared in its place, for what is judged by its properties. A
             grader runs it outside of the sandbox.
-        from_scratch: beginnings of the names of the ATen operators that an answer is to be written without. The self-check lets them
+        from_scratch: the ATen operators that an answer is to be written without, by name (see worker.FromScratch). The self-check lets them
             pass, since there is something to learn from them; a grade does not.
     """
     name: str

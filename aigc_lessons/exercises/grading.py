@@ -98,13 +98,13 @@ def _judged(exercise, prepared, found):
     return _entry(exercise, "wrong", f"Wrong in {len(wrong)} of {len(found)} cases, such as: {wrong[0]}.")
 
 
-def grade(root, out, lesson=None, jobs=2, timeout=20.0, trusted=False, seed=None, progress=lambda rows: rows):
+def grade(root, out, lesson=None, jobs=2, timeout=20.0, trusted=False, seed=None, progress=lambda n, finished: finished):
     """Grade every submission below `root`, and keep each row in out/rows as soon as it stands: list of rows.
 
     Args:
         lesson: that one only. jobs: submissions at a time. timeout: seconds for an exercise. trusted: without a sandbox.
         seed: repeats a run; None draws a new one, and grades that stand stay.
-        progress: wraps the iterator of finished rows, as tqdm does.
+        progress: function (how many will be graded, iterator of the finished) -> iterator, to show them.
     """
     from ..training.checkpoint import write_atomically
     root, out = Path(root), Path(out)
@@ -130,7 +130,7 @@ def grade(root, out, lesson=None, jobs=2, timeout=20.0, trusted=False, seed=None
     with ThreadPoolExecutor(jobs) as pool:
         running = {pool.submit(grade_one, s, books[s.lesson] if s.lesson in lessons else [], timeout, trusted): (s, key, p) for s, key, p in waiting}
         try:
-            for done in progress(as_completed(running)):
+            for done in progress(len(running), as_completed(running)):
                 submission, key, print_of = running[done]
                 rows[key] = {**done.result(), "fingerprint": print_of}
                 write_atomically(out / "rows" / f"{key}.json", json.dumps(rows[key]).encode())

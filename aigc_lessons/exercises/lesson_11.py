@@ -293,7 +293,7 @@ image: (N, C, H, W) float. matrix: (2, 3), takes an output point (x, y, 1) to th
 Coordinates run from -1 to 1, x to the right and y down, from the outer edge of the first pixel to that of the last
 (align_corners=False): the centre of column j is at x = (2 j + 1) / W - 1.
 Returns (N, C, H, W).""",
-    reference=warp, cases=_warp_cases,
+    reference=warp, cases=_warp_cases, from_scratch=("grid_sampler_2d",),
     alternatives={
         "the library": lambda image, matrix: _sample(image, matrix),
         "tent weights and einsum": _warp_by_tents,

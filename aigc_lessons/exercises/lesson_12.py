@@ -110,7 +110,7 @@ CONV = Exercise(
 x: (N, C, H, W), padded with zeros by `padding` on all four sides. weight: (O, C, kh, kw). bias: (O,) or None.
 Returns (N, O, (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1): each value is the sum of a window
 of x times a kernel, over all channels in, plus the bias.""",
-    reference=conv2d, cases=_conv_cases,
+    reference=conv2d, cases=_conv_cases, from_scratch=("convolution",),
     alternatives={
         "the library": lambda x, weight, bias=None, stride=1, padding=0: F.conv2d(x, weight, bias, stride, padding),
         "unfold and a matrix product": _conv_by_unfold,
@@ -216,7 +216,7 @@ POOL = Exercise(
 
 x: (N, C, H, W). kernel_size: side of the square window. stride: step from window to window, down and across.
 Returns (N, C, (H - kernel_size) // stride + 1, (W - kernel_size) // stride + 1); no padding, windows that do not fit are left out.""",
-    reference=max_pool2d, cases=_pool_cases,
+    reference=max_pool2d, cases=_pool_cases, from_scratch=("max_pool2d_with_indices", "adaptive_max_pool2d", "max_pool3d_with_indices"),
     alternatives={
         "the library": lambda x, kernel_size, stride: F.max_pool2d(x, kernel_size, stride),
         "position by position": _pool_by_position,
@@ -349,7 +349,7 @@ TRANSPOSE = Exercise(
 x: (N, C, H, W). weight: (C, O, kh, kw), channels in first. Pixel (i, j) stamps at row i * stride, column j * stride.
 padding: how many rows and columns are cut off each side of the result.
 Returns (N, O, (H - 1) * stride + kh - 2 * padding, (W - 1) * stride + kw - 2 * padding).""",
-    reference=conv_transpose2d, cases=_transpose_cases,
+    reference=conv_transpose2d, cases=_transpose_cases, from_scratch=("convolution_transpose",),
     alternatives={
         "the library": lambda x, weight, stride=1, padding=0: F.conv_transpose2d(x, weight, stride=stride, padding=padding),
         "zeros between, then a convolution": _transpose_by_convolution,

@@ -70,7 +70,7 @@ ENTROPY = Exercise(
 
 logits: (N, K), any real numbers; the result and its gradient are finite at logits of 200 and -200 too.
 target: (N,) int64, the right class of each row. Returns a scalar, in nats: the mean over the N rows.""",
-    reference=cross_entropy, cases=_entropy_cases,
+    reference=cross_entropy, cases=_entropy_cases, from_scratch=("nll_loss_forward", "nll_loss2d_forward"),
     alternatives={
         "the library": lambda logits, target: F.cross_entropy(logits, target),
         "largest logit taken out": _entropy_by_shift,

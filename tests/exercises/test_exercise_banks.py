@@ -216,6 +216,10 @@ PINNED = {
     "cyclegan_generator_loss": "(fake_logits_a, fake_logits_b, a, cycled_a, b, cycled_b, same_a, same_b, "
                                "cycle_weight=10.0, identity_weight=5.0)",
     "ImageBuffer": "(capacity)",
+    "frechet_distance": "(mu1, cov1, mu2, cov2)",
+    "inception_score": "(probabilities)",
+    "kernel_distance": "(x, y)",
+    "precision_recall": "(real, generated, k)",
 }
 
 

@@ -1,0 +1,414 @@
+"""evaluate: agrees with torch-fidelity, walks round its pitfalls, and says what is wrong with what it was given."""
+
+import hashlib
+import itertools
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch_fidelity
+from torch import nn
+from torch_fidelity.defaults import DEFAULTS
+from torch_fidelity.deprecations import DEPRECATIONS
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+import aigc_lessons as al
+from aigc_lessons import metrics
+from aigc_lessons.data.bundled import resize, to_bytes
+from aigc_lessons.metrics import evaluation
+
+FID, KID, IS = "frechet_inception_distance", "kernel_inception_distance_mean", "inception_score_mean"
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    def refuse(*args):
+        raise AssertionError(f"something asked for the network: {args[1:]}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return al.data.load("digits")
+
+
+def noise(n, shape=(1, 32, 32), seed=0):
+    return torch.rand(n, *shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+# The same numbers as torch-fidelity's, from the same features
+
+
+@pytest.mark.parametrize("name, n, m", [("digits", 600, 600), ("shapes", 600, 600), ("digits", 150, 400), ("shapes", 500, 90)])
+def test_our_functions_agree_with_torch_fidelity(name, n, m):
+    judge = metrics.Judge(name)
+    generated = to_bytes(al.training.shipped(f"projection-{name}").sample(n, seed=1))
+    real = to_bytes(al.data.load(name).images[-m:])
+    values, (fake, logits), (true, real_logits) = evaluation.fidelity(judge.read_bytes, generated, real, judge.scale)
+    assert fake.shape == (n, 64) and true.shape == (m, 64) and logits.shape == (n, judge.n_classes) and real_logits.shape == (m, judge.n_classes)
+    assert metrics.fid(fake, true) == pytest.approx(values[FID], rel=1e-4)
+    # torch-fidelity takes as many of the larger set as the smaller has, and sums in single precision
+    size, draw = min(n, m), np.random.RandomState(DEFAULTS["rng_seed"])
+    i, j = (draw.choice(k, size, replace=False) for k in (n, m))
+    assert metrics.kernel_distance(fake[i] / judge.scale, true[j] / judge.scale).item() == pytest.approx(values[KID], rel=1e-3)
+    assert metrics.inception_score(logits.double().softmax(1)).item() == pytest.approx(values[IS], rel=1e-6)
+    precision, recall = metrics.precision_recall(true, fake, evaluation.NEIGHBOUR)
+    assert abs(precision - values["precision"]) <= 1.01 / n and abs(recall - values["recall"]) <= 1.01 / m  # one sample, and 32 bits
+    assert 0.02 < precision < 1 and 0.02 < recall < 1 and values[FID] > 1 and 2 < values[IS] < judge.n_classes  # nothing is at an end
+
+
+def test_fidelity_returns_the_features_in_the_pictures_order(digits):
+    judge = metrics.Judge("digits")
+    generated, real = to_bytes(digits.images[:130]), to_bytes(digits.images[130:200])  # more than a batch, and not whole batches
+    _, (fake, fake_logits), (true, true_logits) = evaluation.fidelity(judge.read_bytes, generated, real)
+    for got, pixels in (((fake, fake_logits), generated), ((true, true_logits), real)):
+        torch.testing.assert_close(got, judge.read_bytes(pixels), rtol=1e-4, atol=1e-3)
+        assert all(t.dtype == torch.float32 and t.device.type == "cpu" and not t.requires_grad for t in got)
+
+
+def test_the_report_holds_torch_fidelitys_values_with_our_intervals(digits):
+    generated, real = digits.images[:90], digits.images[300:440]
+    judge = metrics.Judge("digits")
+    values, (fake, logits), (true, _) = evaluation.fidelity(judge.read_bytes, to_bytes(generated), to_bytes(real), judge.scale)
+    report = metrics.evaluate(generated, real, repeats=40)
+    kid = lambda a, b: metrics.kernel_distance(a / judge.scale, b / judge.scale)
+    interval = lambda *args, **bounds: metrics.bootstrap_interval(*args, repeats=40, **bounds)
+    for got, want in (
+        (report.fid, interval(metrics.fid, fake, true, value=values[FID], least=0)),
+        (report.kid, interval(kid, fake, true, value=values[KID])),
+        (report.inception_score, interval(metrics.inception_score, logits.double().softmax(1), value=values[IS], least=1, most=10)),
+        (report.modes, interval(lambda z: metrics.effective_modes(metrics.mode_counts(z)), logits, least=0, most=10)),
+    ):
+        assert got.n == 90 and got.value == want.value and got.low < got.high
+        assert (got.low, got.high) == pytest.approx((want.low, want.high), rel=1e-6)
+    assert report.precision == metrics.wilson_interval(round(values["precision"] * 90), 90)
+    assert report.recall == metrics.wilson_interval(round(values["recall"] * 140), 140)
+    assert report.accuracy is None
+
+
+# The judge
+
+
+@pytest.mark.parametrize("name", metrics.judges())
+def test_the_judge_is_the_shipped_classifier(name):
+    judge, classifier = metrics.Judge(name), al.training.shipped(f"classifier-{name}")
+    images = al.data.load(name).images[:40]
+    features, logits = judge(images)
+    assert not judge.training and features.shape == (40, 64) and logits.shape == (40, judge.n_classes)
+    torch.testing.assert_close((features, logits), (classifier.embed(images), classifier.predict(images)), rtol=1e-4, atol=1e-4)
+    pixels = to_bytes(images)
+    torch.testing.assert_close(judge.read_bytes(pixels), judge(pixels.float() / 127.5 - 1))
+
+
+@pytest.mark.parametrize("size", [16, 48])
+def test_pictures_of_another_size_are_resized_for_the_judge(size):
+    judge, shapes = metrics.Judge("shapes"), al.data.load("shapes", size=size, n=120)
+    generated, real = shapes.images[:50], shapes.images[50:]
+    assert real.shape[2:] == (size, size) != judge.image_shape[1:]
+    fake, true = (judge.features(resize(to_bytes(x).float() / 127.5 - 1, 32)) for x in (generated, real))
+    assert metrics.evaluate(generated, real, "shapes").fid.value == pytest.approx(metrics.fid(fake, true), rel=1e-3)
+
+
+# torch-fidelity's pitfalls
+
+
+class Asked(Exception):
+    """Carries what torch-fidelity was asked."""
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    def calculate_metrics(**kwargs):
+        raise Asked(kwargs)
+
+    monkeypatch.setattr(torch_fidelity, "calculate_metrics", calculate_metrics)
+
+
+@pytest.mark.parametrize("cuda", [False, True])
+def test_what_torch_fidelity_is_asked(asked, monkeypatch, cuda):
+    monkeypatch.setattr(evaluation, "has_cuda", lambda: cuda)
+    generated, real = noise(9), noise(6, seed=1)
+    with pytest.raises(Asked) as caught:
+        metrics.evaluate(generated, real)
+    given = caught.value.args[0]
+    assert set(given) <= set(DEFAULTS), "torch-fidelity accepts unknown arguments in silence"
+    assert not set(given) & set(DEPRECATIONS)
+    assert given["cuda"] is cuda and given["cache"] is False and given["save_cpu_ram"] is True and given["verbose"] is False
+    assert "input1_cache_name" not in given and "input2_cache_name" not in given
+    assert given["isc"] and given["fid"] and given["kid"] and given["prc"]
+    assert given["isc_splits"] == 1 and given["kid_subset_size"] == 6 and given["prc_neighborhood"] == 3
+    for name, pictures in (("input1", generated), ("input2", real)):
+        items = given[name]
+        assert len(items) == len(pictures) and all(type(item) is torch.Tensor and item.dtype == torch.uint8 for item in items)
+        assert torch.equal(torch.stack(list(items)), to_bytes(pictures))
+
+
+def test_generated_comes_first_and_real_second(digits):
+    """Copies of five real pictures: each lies among the real ones, and hardly a real one among them. Swapped, the other way round."""
+    real = digits.images[:100]
+    copies = real[:5].repeat(8, 1, 1, 1)
+    report, swapped = metrics.evaluate(copies, real), metrics.evaluate(real, copies)
+    assert report.precision.value == 1 and report.recall.value <= 0.1 and report.inception_score.value <= 5
+    assert swapped.recall.value == 1 and swapped.precision.value <= 0.1 and swapped.inception_score.value > 5
+    assert (report.precision.n, report.recall.n, swapped.precision.n, swapped.recall.n) == (40, 100, 100, 40)
+
+
+def test_nothing_is_cached(monkeypatch, tmp_path, digits):
+    for variable in ("HOME", "USERPROFILE", "TORCH_HOME", "XDG_CACHE_HOME", "TMPDIR"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    generated = digits.images[:40]
+    reports = [metrics.evaluate(generated, real) for real in (digits.images[40:100], digits.images[100:160], noise(60))]
+    assert len({r.fid.value for r in reports}) == 3 and reports[2].fid.value > 3 * max(r.fid.value for r in reports[:2])
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_features_come_in_whatever_order_they_are_asked(monkeypatch, digits):
+    """torch-fidelity asks for the names in a set's order, which changes from one Python process to the next."""
+    create, seen = torch_fidelity.metrics.create_feature_extractor, set()
+    values = []
+    for order in itertools.permutations(range(3)):
+
+        def ordered(name, names, order=order, **kwargs):
+            names = [sorted(names)[i] for i in order]
+            seen.add(tuple(names))
+            return create(name, names, **kwargs)
+
+        monkeypatch.setattr(torch_fidelity.metrics, "create_feature_extractor", ordered)
+        judge = metrics.Judge("digits")
+        values.append(evaluation.fidelity(judge.read_bytes, to_bytes(digits.images[:40]), to_bytes(digits.images[40:70]), judge.scale)[0])
+    assert len(seen) == 6 and all(v == values[0] for v in values)
+
+
+def test_evaluating_again_uses_the_second_judge(digits):
+    generated, real = digits.images[:30], digits.images[30:80]
+    first, other = metrics.evaluate(generated, real), metrics.evaluate(generated, real, "textures")
+    assert metrics.evaluate(generated, real) == first != other
+    assert (first.features, other.features) == ("digits", "textures") and first.fid.value != other.fid.value
+
+
+@pytest.mark.parametrize("n, m", [(4, 4), (4, 23), (31, 5)])
+def test_few_pictures_and_sizes_that_differ_give_numbers(digits, n, m):
+    report = metrics.evaluate(digits.images[:n], digits.images[50 : 50 + m])
+    for name, measure in report.measures.items():
+        assert np.isfinite([measure.value, measure.low, measure.high]).all(), name
+        assert measure.low <= measure.value <= measure.high, name
+    assert 1 <= report.inception_score.value <= min(n, 10) and report.fid.low >= 0 and report.inception_score.low >= 1
+    assert report.fid.n == min(n, m) and report.precision.n == n and report.recall.n == m
+
+
+# Real Inception, offline: its network with weights drawn at random
+
+
+class Unloaded(FeatureExtractorInceptionV3):
+    """The network before its weights are loaded."""
+
+    def load_state_dict(self, state, **kwargs):
+        pass
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A file of weights by He's rule, with which signals neither vanish nor explode."""
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.save({}, path)
+    network = Unloaded("inception", ["2048"], feature_extractor_weights_path=str(path))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for layer in network.modules():
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def known(weights, monkeypatch):
+    """The same file, and a course that takes its hash for the published one."""
+    monkeypatch.setattr(evaluation, "INCEPTION_SHA256", hashlib.sha256(weights.read_bytes()).hexdigest()[:8])
+    return weights
+
+
+def test_inception_offline_with_grey_pictures(known, monkeypatch):
+    pictures = al.data.load("digits", size=16).images
+    generated, real = pictures[:5], pictures[5:9]
+    returned, fidelity = [], evaluation.fidelity
+    monkeypatch.setattr(evaluation, "fidelity", lambda *args: returned.append(fidelity(*args)) or returned[-1])
+    monkeypatch.setattr(evaluation, "frechet_distance", lambda *args: 0.0)  # of 2,048 features, for the interval only: 4 s a draw
+    report = metrics.evaluate(generated, real, "inception", weights=known, repeats=1)
+    values, (fake, logits), (true, _) = returned[0]
+
+    network = FeatureExtractorInceptionV3("by hand", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(known))
+    by_hand, by_hand_logits = network(to_bytes(pictures[3:7]).repeat(1, 3, 1, 1))  # the same picture three times
+    torch.testing.assert_close(torch.cat([fake[3:], true[:2]]), by_hand, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(logits[3:], by_hand_logits[:2], rtol=1e-3, atol=1e-5)
+    assert fake.shape == (5, 2048) and by_hand.std(0).max() > 1e-2, "the network sees a difference"
+
+    # of few pictures trace (cov1 cov2)^(1/2) is the sum of the singular values of A B', the centred features over sqrt(n - 1)
+    a, b = ((x - x.mean(0)).double() / (len(x) - 1) ** 0.5 for x in (fake, true))
+    want = (fake.mean(0) - true.mean(0)).square().sum() + a.square().sum() + b.square().sum() - 2 * torch.linalg.svdvals(a @ b.T).sum()
+    assert report.fid.value == pytest.approx(want.item(), rel=1e-3)
+    assert report.inception_score.value == pytest.approx(metrics.inception_score(logits.double().softmax(1)).item(), rel=1e-6)
+    assert report.kid.value == values[KID] and (report.precision.n, report.recall.n) == (5, 4)
+    assert report.features == "inception" and report.modes is None and report.accuracy is None
+    assert "InceptionV3: comparable with published values if" in report.note and report.note in str(report)
+
+
+def test_inception_takes_only_the_published_file(weights, tmp_path, monkeypatch):
+    found = hashlib.sha256(weights.read_bytes()).hexdigest()[:8]
+    monkeypatch.setattr(torch, "load", lambda *args, **kwargs: pytest.fail("a file of another hash was unpickled"))
+    published = r"Accepted: the published file weights-inception-2015-12-05-6726825d.pth.* never downloads it"
+    given = dict(generated=noise(5), real=noise(4), features="inception")
+    with pytest.raises(ValueError, match=f"weights.pth.* is another file, or damaged: its sha256 begins with {found}, not 6726825d. {published}"):
+        metrics.evaluate(**given, weights=weights)
+    with pytest.raises(FileNotFoundError, match=f"nowhere.pth.*: there is no such file. {published}"):
+        metrics.evaluate(**given, weights=str(tmp_path / "nowhere.pth"))
+    with pytest.raises(FileNotFoundError, match="there is no such file"):
+        metrics.evaluate(**given, weights=tmp_path)  # a folder
+    with pytest.raises(ValueError, match=rf"features='inception' needs weights=PATH. {published}"):
+        metrics.evaluate(**given)
+
+
+def test_inception_knows_no_labels_of_ours(known):
+    with pytest.raises(ValueError, match=r"features='inception'\) knows no classes of yours. Give labels= with a judge's features only: digits"):
+        metrics.evaluate(noise(5), noise(4), "inception", weights=known, labels=torch.zeros(5, dtype=torch.int64))
+
+
+# Pixels, where there is no judge
+
+
+def test_pixels_are_means_of_blocks(digits):
+    generated, real = digits.images[:150], digits.images[200:300]
+    report = metrics.evaluate(generated, real, "pixels")
+    blocks = lambda x: torch.stack([x[:, 0, i : i + 8, j : j + 8].mean((1, 2)) for i in range(0, 32, 8) for j in range(0, 32, 8)], 1)
+    fake, true = (blocks(to_bytes(x).float() / 127.5 - 1) for x in (generated, real))
+    assert fake.shape == (150, 16) and report.fid.value == pytest.approx(metrics.fid(fake, true), rel=1e-4)
+    assert (report.precision.value, report.recall.value) == pytest.approx(metrics.precision_recall(true, fake, 3), abs=1.01 / 100)
+    assert list(report.measures) == ["fid", "kid", "precision", "recall"] and report.inception_score is report.modes is None
+    assert "8x8 blocks" in report.note and "not with published values" in report.note
+    assert metrics.coarse_pixels(noise(3, (2, 16, 24))).shape == (3, 12)
+
+
+# The report
+
+
+def test_the_report_shows_every_measure_with_its_interval(digits):
+    labels = digits.labels[:60].clone()
+    labels[:3] = (labels[:3] + 1) % 10
+    report = metrics.evaluate(digits.images[:60], digits.images[60:200], labels=labels)
+    shown = {}
+    for name, *numbers in re.findall(r"^([a-z][a-z ]+?) +(-?[\d.]+) +(-?[\d.]+) to (-?[\d.]+)$", str(report), re.MULTILINE):
+        shown[name.replace(" ", "_")] = [float(x) for x in numbers]
+    assert set(shown) == set(report.measures) == {"fid", "kid", "precision", "recall", "inception_score", "modes", "accuracy"}
+    for name, m in report.measures.items():
+        assert shown[name] == pytest.approx([m.value, m.low, m.high], abs=5.1e-5) and m.low <= m.value <= m.high, name
+        assert m.low < m.high and getattr(report, name) is m
+    assert "95 % interval" in str(report) and "(n = 60)" in str(report) and repr(report) == str(report)
+    assert "the course's judge for digits" in report.note and "not with published values" in report.note and report.note in str(report)
+
+
+def test_accuracy_is_the_judges_reading_of_the_labels(digits):
+    logits = metrics.Judge("digits")(digits.images[:60])[1]
+    labels = logits.argmax(1)
+    labels[:7] = (labels[:7] + 3) % 10
+    report = metrics.evaluate(digits.images[:60], digits.images[60:90], labels=labels)
+    assert report.accuracy == metrics.wilson_interval(53, 60)
+
+
+def test_fewer_repeats_change_the_intervals_and_no_value(digits):
+    many, few = (metrics.evaluate(digits.images[:50], digits.images[50:110], repeats=r) for r in (None, 5))
+    assert {k: m.value for k, m in many.measures.items()} == {k: m.value for k, m in few.measures.items()}
+    assert few.fid.high - few.fid.low != many.fid.high - many.fid.low and few.precision == many.precision
+
+
+def test_it_does_not_see_what_eight_bits_do_not_hold(digits):
+    generated, real = digits.images[:40], digits.images[40:90]
+    stored = to_bytes(generated).float() / 127.5 - 1
+    shaken = stored + (noise(40) * 0.9 / 255).clamp(-1 - stored, 1 - stored)
+    assert not torch.equal(shaken, stored) and metrics.evaluate(shaken, real) == metrics.evaluate(stored, real)
+
+
+def test_better_pictures_score_better(digits):
+    real, held_out = digits.images[:300], digits.images[300:600]
+    blurred = resize(resize(held_out, 8), 32)
+    good, fair, bad = (metrics.evaluate(x, real, repeats=2) for x in (held_out, blurred, noise(300)))
+    assert good.fid.value < fair.fid.value < bad.fid.value and good.kid.value < fair.kid.value < bad.kid.value
+    # blur moves pictures to where the real ones are many, which precision takes for quality: it is held against noise alone
+    assert good.precision.value > bad.precision.value + 0.5 and good.recall.value > bad.recall.value + 0.5
+
+
+# Bad input
+
+
+def with_bad(value, where=(3, 5), n=9):
+    images = noise(n)
+    for i in where:
+        images[i, 0, 2, 1] = value
+    return images
+
+
+@pytest.mark.parametrize("change, error, says", [
+    (dict(generated=noise(3)), ValueError, r"evaluate \(generated\) got 3 images. Accepted: at least 4 .* 3rd neighbour"),
+    (dict(real=noise(1)), ValueError, r"evaluate \(real\) got 1 images. Accepted: at least 4"),
+    (dict(real=noise(0)), ValueError, r"evaluate \(real\) got 0 images. Accepted: at least 4"),
+    (dict(generated=noise(9, (1, 16, 16))), ValueError, r"generated images of shape \(1, 16, 16\) and real ones of \(1, 32, 32\). Accepted: one shape"),
+    (dict(real=noise(9, (3, 32, 32))), ValueError, r"generated images of shape \(1, 32, 32\) and real ones of \(3, 32, 32\). Accepted: one shape"),
+    (dict(generated=noise(9) * 1.5), ValueError, r"evaluate \(generated\) got images from -1.\d+ to 1.\d+. Accepted: \[-1, 1\]"),
+    (dict(real=(noise(9) + 1) * 127.5), ValueError, r"evaluate \(real\) got images from .* to 255. Accepted: \[-1, 1\]"),
+    (dict(generated=with_bad(float("nan"))), ValueError, r"evaluate \(generated\) got NaN or infinity in 2 of 9 images, the first at index 3"),
+    (dict(real=with_bad(float("inf"), (8,))), ValueError, r"evaluate \(real\) got NaN or infinity in 1 of 9 images, the first at index 8"),
+    (dict(generated=to_bytes(noise(9))), TypeError, r"evaluate \(generated\) got images of type torch.uint8. Accepted: float32 in \[-1, 1\]"),
+    (dict(real=noise(9)[0]), ValueError, r"evaluate \(real\) got images of shape \(1, 32, 32\). Accepted: \(N, C, H, W\)"),
+    (dict(generated=noise(9).numpy()), TypeError, r"evaluate \(generated\) got ndarray, not a tensor. Give images as a float32 tensor"),
+    (dict(features="faces"), ValueError, r"features='faces'\): accepted are 'digits', 'shapes', 'textures' .*'inception' with weights=PATH, and 'pixels'"),
+    (dict(features=None), ValueError, r"features=None\): accepted are 'digits'"),
+    (dict(features="shapes"), ValueError, r"The judge for shapes looks at pictures with 3 channels and got 1. Choose another: 'digits'"),
+    (dict(generated=noise(9, (3, 32, 32)), real=noise(9, (3, 32, 32))), ValueError, "The judge for digits looks at pictures with 1 channels and got 3"),
+    (dict(labels=torch.arange(9) + 2), ValueError, r"got 9 labels from 2 to 10 for 9 images. Accepted: .* judge for digits knows: 0 to 9"),
+    (dict(labels=torch.arange(9) - 1), ValueError, r"got 9 labels from -1 to 7 for 9 images. Accepted: .* 0 to 9"),
+    (dict(labels=torch.arange(8)), ValueError, r"got 8 labels from 0 to 7 for 9 images. Accepted: one for each image"),
+    (dict(features="pixels", labels=torch.arange(9)), ValueError, r"features='pixels'\) knows no classes of yours"),
+], ids=lambda value: ", ".join(value) if isinstance(value, dict) else None)
+def test_evaluate_says_what_was_given_and_what_is_accepted(change, error, says):
+    with pytest.raises(error, match=says):
+        metrics.evaluate(**(dict(generated=noise(9), real=noise(9, seed=1)) | change))
+
+
+def test_a_data_set_without_a_judge_is_named():
+    with pytest.raises(ValueError, match="no judge for 'faces'. There are judges for digits, shapes, textures; .* features='inception'"):
+        metrics.Judge("faces")
+
+
+# Time and memory
+
+
+TWO_THOUSAND = """
+import json, re, time
+from pathlib import Path
+import aigc_lessons as al
+images = al.data.load("shapes", n=4_000).images
+start = time.perf_counter()
+report = al.metrics.evaluate(images[:2_000], images[2_000:], features="shapes")
+seconds = time.perf_counter() - start
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
+print(json.dumps([seconds, int(peak[1]) * 1024, report.fid.n]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process's own memory is read from Linux's /proc")
+def test_two_thousand_pictures_against_two_thousand():
+    # Not resource.getrusage: its peak starts at that of the process which started this one.
+    # One thread: two are faster on two idle cores, but wait for each other, many times as long, where another program has a core.
+    one = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    run = subprocess.run([sys.executable, "-c", TWO_THOUSAND], capture_output=True, text=True, timeout=120, env=one)
+    assert run.returncode == 0, run.stderr
+    seconds, peak, n = json.loads(run.stdout.splitlines()[-1])
+    assert n == 2_000 and seconds <= 20 and peak < 2e9
