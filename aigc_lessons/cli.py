@@ -1,4 +1,4 @@
-"""The command `aigc-lessons`: lab, doctor, train, evaluate, check, grade."""
+"""The command `aigc-lessons`: lab, doctor, train, evaluate, check, grade, export."""
 import argparse
 import ast
 import json
@@ -271,6 +271,31 @@ def grade(arguments):
     return 1 if ungraded else 0
 
 
+# ---------------------------------------------------------------- export
+
+def export(arguments):
+    """Write the exercises as a course folder for nbgrader, or one lesson's autograder for Gradescope."""
+    import secrets
+
+    from .exercises import export as writers
+    out = Path(arguments.output)
+    try:
+        if arguments.system == "gradescope":
+            if arguments.lesson is None:
+                return _fail("export gradescope makes one autograder a lesson. Say which: --lesson 12.")
+            out.parent.mkdir(parents=True, exist_ok=True)
+            writers.gradescope(out, arguments.lesson)
+        else:
+            if out.exists() and (not out.is_dir() or any(out.iterdir())):
+                return _fail(f"{out} is there and not empty. Give a new folder, so that nothing of yours is overwritten.")
+            out.mkdir(parents=True, exist_ok=True)
+            print("Assignments: " + ", ".join(writers.nbgrader(out, tag=secrets.token_hex(8))))
+    except (ValueError, OSError) as error:
+        return _fail(str(error))
+    print(f"Written: {out}. TEACHING.md says how to go on.")
+    return 0
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser("aigc-lessons", description="The course's own command.",
                                      epilog=f"AIGC_PROFILE={'|'.join(PROFILES)} sets how large everything runs.")
@@ -309,6 +334,10 @@ def main(argv=None):
     sub.add_argument("--timeout", type=float, default=20.0, help="seconds for each exercise")
     sub.add_argument("--seed", type=int, help="repeat a run; unset: other inputs in every run")
     sub.add_argument("--trust", action="store_true", help="run without a sandbox; only for submissions that you have read")
+    sub = command(export)
+    sub.add_argument("system", choices=["nbgrader", "gradescope"])
+    sub.add_argument("output", metavar="OUT", help="a new folder for nbgrader, a .zip for Gradescope")
+    sub.add_argument("--lesson", type=int)
     arguments = parser.parse_args(argv)
     return arguments.run(arguments)
 

@@ -119,25 +119,37 @@ class ProjectionDiscriminator(nn.Module):
         self.embedding = spectral_norm(nn.Embedding(n_classes, n_features))
         self.linear = spectral_norm(nn.Linear(n_features, 1))
 
-    def forward(self, images, labels):
-        features = self.features(images).sum((2,3))
+    def logit(self, features, labels):
         return projection_logit(features, labels, self.embedding.weight, self.linear.weight[0]) + self.linear.bias
+
+    def forward(self, images, labels):
+        return self.logit(self.features(images).sum((2, 3)), labels)
+
+    def every_label(self, images):
+        """(N, C, H, W) -> (N, n_classes): the logit that each label would get."""
+        n, k = len(images), self.embedding.num_embeddings
+        features = self.features(images).sum((2, 3)).repeat_interleave(k, 0)
+        return self.logit(features, torch.arange(k, device=images.device).repeat(n)).view(n, k)
 
 
 class ProjectionGAN(nn.Module):
     """A GAN told the class where it counts: conditional batch norm in the generator, projection in the discriminator.
 
-    Trained with the hinge loss under spectral norm, as lesson 25's WGAN(constraint="spectral").
+    Trained with the hinge loss under spectral norm, as lesson 25's WGAN(constraint="spectral"). With `mismatched`, the discriminator
+    also learns from a real picture with a wrong label, the wrong one that it finds most credible, to say fake; half of what it
+    is told to be fake is such a pair.
 
-    Source: Miyato and Koyama 2018, cGANs with Projection Discriminator.
+    Sources: Miyato and Koyama 2018, cGANs with Projection Discriminator. Reed et al. 2016, Generative Adversarial Text to Image
+    Synthesis, section 4.2, for mismatched pairs, there drawn at random.
 
-    Args: as CGAN.
+    Args: as CGAN. mismatched: see above.
     """
 
-    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=64, width=32, ema_decay=0.995, lr=2e-4, betas=(0.0, 0.9)):
+    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=64, width=32, mismatched=True, ema_decay=0.995, lr=2e-4, betas=(0.0, 0.9)):
         super().__init__()
         check_counts("ProjectionGAN", latent_dim=latent_dim, width=width, n_classes=n_classes)
         self.image_shape, self.n_classes, self.latent_dim, self.lr, self.betas = tuple(image_shape), n_classes, latent_dim, lr, betas
+        self.mismatched = mismatched
         self.generator = initialize(ConditionalGenerator(image_shape, n_classes, latent_dim, width))
         self.discriminator = ProjectionDiscriminator(image_shape, n_classes, width)
         self.generator_ema = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
@@ -150,7 +162,11 @@ class ProjectionGAN(nn.Module):
         real, labels = check_batch(self, batch)
         fake = self.generator(torch.randn(len(real), self.latent_dim).to(real.device), labels)
 
-        d_loss = hinge_discriminator_loss(self.discriminator(real, labels).float(), self.discriminator(fake.detach(), labels).float())
+        is_real, is_fake = self.discriminator.every_label(real).float(), self.discriminator(fake.detach(), labels).float()
+        if self.mismatched:
+            wrong = is_real.scatter(1, labels[:, None], -torch.inf).max(1).values              # (N,): the most credible wrong label
+            is_fake = torch.cat([is_fake, wrong])
+        d_loss = hinge_discriminator_loss(is_real.gather(1, labels[:, None])[:, 0], is_fake)
         optimizers["discriminator"].zero_grad()
         d_loss.backward()
         optimizers["discriminator"].step()

@@ -165,7 +165,7 @@ RECIPES = {
     "dcgan-faces": Recipe(models.DCGAN, GREY, _mirrored_faces, (20, 4_000, 4_000), _fid(_coarse_pixels)),
     "cgan-shapes": Recipe(models.CGAN, dict(**COLOUR, n_classes=18, width=24), _halves("shapes"), (20, 5_000, 5_000), _told("shapes")),
     "projection-shapes": Recipe(models.ProjectionGAN, dict(**COLOUR, n_classes=18, width=32, ema_decay=0.999, lr=2e-3), _halves("shapes"),
-                                (20, 9_000, 9_000), _told("shapes")),
+                                (20, 12_000, 12_000), _told("shapes"), 32),
     "cvae-shapes": Recipe(models.CVAE, dict(**COLOUR, n_classes=18, width=24), _halves("shapes"), (20, 5_000, 5_000), _told("shapes")),
     "cgan-digits": Recipe(models.CGAN, dict(**GREY, n_classes=10, width=16), _halves("digits"), (20, 3_000, 3_000), _told("digits")),
     "projection-digits": Recipe(models.ProjectionGAN, dict(**GREY, n_classes=10, width=16, lr=1e-3), _halves("digits"),
