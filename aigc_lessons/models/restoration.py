@@ -90,7 +90,7 @@ class SuperResolver(nn.Module):
         return {"super_resolver": torch.optim.Adam(self.network.parameters(), lr=self.lr)}
 
     def training_step(self, batch, optimizers):
-        sharp = random_flips(batch.images)
+        sharp = random_colours(random_flips(batch.images))
         check_channels("SuperResolver", sharp, self.channels)
         if sharp.shape[-1] % 2 or sharp.shape[-2] % 2:
             raise ValueError(f"A SuperResolver halves pictures to learn from them and got {tuple(sharp.shape[2:])}. Load them at an even size.")

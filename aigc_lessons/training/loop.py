@@ -111,7 +111,7 @@ def _own_randomness(where):
         _set_random_state(before, where)
 
 
-def _check(model, data, steps, minutes, batch_size, weights):
+def _check(model, data, steps, minutes, batch_size, weights, cosine):
     for member in ("optimizers", "training_step"):
         if not callable(getattr(model, member, None)):
             raise TypeError(f"fit got a {type(model).__name__} without {member}(). A model has optimizers() and training_step(batch, optimizers).")
@@ -127,11 +127,13 @@ def _check(model, data, steps, minutes, batch_size, weights):
     for name, value in (("steps", steps), ("minutes", minutes)):
         if value is not None and not value > 0:
             raise ValueError(f"fit({name}={value}): accepted is a number above 0.")
+    if cosine and steps is None and minutes is not None:
+        raise ValueError("fit(cosine=True, minutes=...): the learning rate falls to 0 at the last step, so that step must be known. Give steps=.")
     return sets
 
 
 def fit(model, data, *, steps=None, minutes=None, batch_size=64, seed=0, weights=None, checkpoint=None,
-        measure=None, measure_every=None, log_dir=None, preview=None, progress=True):
+        measure=None, measure_every=None, log_dir=None, preview=None, progress=True, cosine=False):
     """Train a model. The model is changed in place and left in eval mode, on the device of `al.settings().device`.
 
     Args:
@@ -151,12 +153,14 @@ def fit(model, data, *, steps=None, minutes=None, batch_size=64, seed=0, weights
         log_dir: folder for TensorBoard.
         preview: function of the model -> images to show while it trains. Default: 16 of model.sample with a fixed seed, if it has that.
         progress: show runs of more than 2 s; False for runs that are repeated many times.
+        cosine: lower every learning rate along half a cosine, from its own at the first step to 0 after the last (Loshchilov
+            and Hutter 2017, eq. 5). It takes the noise of large steps out of the end of a long run; it needs steps=.
     Returns:
         History. On KeyboardInterrupt too: the weights and the history so far are kept.
     Raises:
         ValueError, TypeError: arguments that do not go together. NonFiniteLoss: names the loss and the step.
     """
-    sets = _check(model, data, steps, minutes, batch_size, weights)
+    sets = _check(model, data, steps, minutes, batch_size, weights, cosine)
     if measure is not None and (measure_every is None or measure_every < 1):
         raise ValueError(f"fit(measure=..., measure_every={measure_every}): say every how many steps to measure, 1 or more.")
     where = device()
@@ -167,7 +171,7 @@ def fit(model, data, *, steps=None, minutes=None, batch_size=64, seed=0, weights
     model.to(where, memory_format=torch.channels_last)
     with _own_randomness(where), _stop_softly() as stop:
         run = _Run(model, sets, where, seed, batch_size, checkpoint, measure, log_dir, preview, progress)
-        return run.train(stop, steps, minutes, measure_every)
+        return run.train(stop, steps, minutes, measure_every, cosine)
 
 
 class _Run:
@@ -197,7 +201,7 @@ class _Run:
         shows = preview is not None or hasattr(model, "sample")
         self.screen = Progress(type(model).__name__, self._pictures if shows else None, progress)
 
-    def train(self, stop, steps, minutes, measure_every):
+    def train(self, stop, steps, minutes, measure_every, cosine):
         """Step until `stop` is set, `steps` are done or `minutes` have passed. Returns the History."""
         history = self.history
         began, saved = time.monotonic() - history.seconds, time.monotonic()
@@ -208,6 +212,8 @@ class _Run:
         try:
             while not stop.is_set() and (history.steps < steps if steps else time.monotonic() - began < minutes * 60):
                 whole = False
+                if cosine:
+                    self._slow_down(0.5 + 0.5 * math.cos(math.pi * history.steps / steps))
                 losses = self._step()
                 history.steps += 1
                 whole = True
@@ -237,6 +243,11 @@ class _Run:
             how = f"The same call continues from {self.checkpoint}." if self.checkpoint else "Give checkpoint=FILE to be able to continue."
             print(f"Stopped at step {history.steps}. The model keeps its weights. {how}", flush=True)
         return history
+
+    def _slow_down(self, factor):
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
 
     def _step(self):
         batch = [_batch(ds, sampler(self.history.steps), self.where) for ds, sampler in self.sources]

@@ -1,5 +1,6 @@
 """fit: the same seed gives the same weights, an interruption changes nothing, and mistakes are named."""
 
+import math
 import os
 import signal
 import subprocess
@@ -451,3 +452,40 @@ def test_checkpoints_are_written_while_training(tmp_path, monkeypatch):
     monkeypatch.setattr(loop.checkpoints, "save", lambda path, state: (steps.append(state["step"]), real(path, state)))
     al.fit(model(), images(), steps=4, batch_size=16, checkpoint=tmp_path / "run.pt")
     assert steps == [0, 1, 2, 3, 4, 4]
+
+
+class OneNumber(torch.nn.Module):
+    """Keeps the learning rate of each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.rates = torch.nn.Parameter(torch.ones(3)), []
+
+    def optimizers(self):
+        return {"first": torch.optim.SGD([self.weight], lr=0.5), "second": torch.optim.SGD([self.weight], lr=0.1)}
+
+    def training_step(self, batch, optimizers):
+        self.rates.append(tuple(o.param_groups[0]["lr"] for o in optimizers.values()))
+        return {"loss": self.weight.sum().detach()}
+
+
+def test_the_learning_rates_fall_along_half_a_cosine(tmp_path):
+    ds = al.data.load("digits", size=8)[:20]
+    model = OneNumber()
+    al.fit(model, ds, steps=8, batch_size=4, cosine=True)
+    want = [(1 + math.cos(math.pi * k / 8)) / 2 for k in range(8)]
+    assert [r[0] for r in model.rates] == pytest.approx([0.5 * w for w in want])
+    assert [r[1] for r in model.rates] == pytest.approx([0.1 * w for w in want])
+    plain, halves = OneNumber(), OneNumber()
+    al.fit(plain, ds, steps=3, batch_size=4)
+    assert plain.rates == [(0.5, 0.1)] * 3
+    file = tmp_path / "run.pt"                              # a run in two halves slows down as a whole one does
+    al.fit(halves, ds, steps=8, batch_size=4, cosine=True, checkpoint=file, measure=lambda m: (_ for _ in ()).throw(KeyboardInterrupt), measure_every=3)
+    again = OneNumber()
+    al.fit(again, ds, steps=8, batch_size=4, cosine=True, checkpoint=file)
+    assert len(halves.rates) == 3 and [r[0] for r in halves.rates + again.rates] == pytest.approx([0.5 * w for w in want])
+
+
+def test_a_run_by_the_clock_has_no_last_step_to_slow_down_to():
+    with pytest.raises(ValueError, match="Give steps="):
+        al.fit(OneNumber(), al.data.load("digits", size=8)[:20], minutes=1, batch_size=4, cosine=True)
