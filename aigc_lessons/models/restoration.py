@@ -1,7 +1,6 @@
 """Mend what a camera or a file has spoilt: lesson 41. Zhang et al. 2017, DnCNN: learn the noise, not the picture."""
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..ops import add_noise, downscale, upscale
 from .common import check_channels, check_counts, check_floats, in_chunks
@@ -41,11 +40,10 @@ class Denoiser(nn.Module):
             raise ValueError(f"Denoiser(noise={noise}): accepted are two standard deviations in levels of 255, such as (5, 55).")
         self.channels, self.noise, self.lr = channels, tuple(noise), lr
         self.network = UNet(channels, channels, width, depth=2)
-        self.network_ema = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(0.999))    # steadier; it restores
 
     def forward(self, noisy):
         """(N, C, H, W) -> (N, C, H, W), not clipped."""
-        return noisy - (self.network if self.training else self.network_ema)(noisy)
+        return noisy - self.network(noisy)
 
     def optimizers(self):
         return {"denoiser": torch.optim.Adam(self.network.parameters(), lr=self.lr)}
@@ -79,12 +77,11 @@ class SuperResolver(nn.Module):
         check_counts("SuperResolver", channels=channels, width=width)
         self.channels, self.lr = channels, lr
         self.network = UNet(channels, channels, width, depth=2)
-        self.network_ema = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(0.999))
 
     def forward(self, small):
         """(N, C, H, W) -> (N, C, 2H, 2W), not clipped."""
         enlarged = upscale(small)
-        return enlarged + (self.network if self.training else self.network_ema)(enlarged)
+        return enlarged + self.network(enlarged)
 
     def optimizers(self):
         return {"super_resolver": torch.optim.Adam(self.network.parameters(), lr=self.lr)}

@@ -176,7 +176,7 @@ RECIPES = {
                                            (20, 3_000, 3_000), _told("digits")),
     "cvae-digits": Recipe(models.CVAE, dict(**GREY, n_classes=10, width=16), _halves("digits"), (20, 3_000, 3_000), _told("digits")),
     "denoiser-photos": Recipe(models.Denoiser, dict(channels=3, width=24), _small_photos, (20, 30_000, 30_000), _denoised, 8, cosine=True),
-    "super-resolver-photos": Recipe(models.SuperResolver, dict(channels=3, width=24), _small_photos, (20, 10_000, 10_000), _enlarged, 8, cosine=True),
+    "super-resolver-photos": Recipe(models.SuperResolver, dict(channels=3, width=24), _small_photos, (20, 6_000, 6_000), _enlarged, 8, cosine=True),
     "inpainter-photos": Recipe(models.Inpainter, dict(channels=3, width=16), _photo_patches, (20, 2_000, 2_000), _filled, 16),
     "inpainter-partial-photos": Recipe(models.Inpainter, dict(channels=3, width=16, partial=True), _photo_patches, (20, 2_000, 2_000), _filled, 16),
     "inpainter-adversarial-photos": Recipe(models.Inpainter, dict(channels=3, width=16, adversarial_weight=0.02), _photo_patches,
