@@ -79,6 +79,8 @@ def _inception(path):
 
 def _eyes(features, weights, channels):
     """What evaluate looks through: (function uint8 -> features, logits; scale for KID; number of classes or None)."""
+    if channels not in (1, 3):
+        raise ValueError(f"evaluate got images with {channels} channels. Accepted: 1 (grey) or 3 (colour).")
     if features == "inception":
         return _inception(weights).to(device()), 1.0, None
     if features == "pixels":
@@ -133,7 +135,7 @@ def fidelity(network, generated, real, scale=1.0):
             return generated[:1]
 
         def forward(self, pixels):
-            features, logits = (t.float().cpu() for t in network(pixels))
+            features, logits = (t.float().cpu() for t in network(pixels.to(device())))      # it moves them for CUDA alone
             seen.append((features, logits))
             bar.update(len(pixels))
             return tuple({"features": features, "scaled": features / scale, "logits": logits}[name] for name in self.features_list)
@@ -152,7 +154,8 @@ def fidelity(network, generated, real, scale=1.0):
 
     FEATURE_EXTRACTORS_REGISTRY.pop("aigc-lessons", None)                # a second registration of a name is refused
     torch_fidelity.register_feature_extractor("aigc-lessons", Extractor)
-    with tqdm(total=len(generated) + len(real), desc="looking", unit="pictures", delay=2) as bar:
+    # Its loader draws from torch's own random numbers, which are the caller's.
+    with torch.random.fork_rng(devices=[]), tqdm(total=len(generated) + len(real), desc="looking", unit="pictures", delay=2) as bar:
         values = torch_fidelity.calculate_metrics(
             input1=Pictures(generated), input2=Pictures(real), feature_extractor="aigc-lessons",
             isc=True, fid=True, kid=True, prc=True, isc_splits=1, kid_subsets=1, kid_subset_size=min(len(generated), len(real)),
@@ -171,7 +174,8 @@ def evaluate(generated, real, features="digits", weights=None, labels=None, repe
     bias of fid at this number of pictures stays in it), Wilson for precision, recall and accuracy.
 
     Args:
-        generated, real: (N, C, H, W) and (M, C, H, W) in [-1, 1], of one size, at least 4 each. Both are rounded to 8 bits.
+        generated, real: (N, C, H, W) and (M, C, H, W) in [-1, 1], of one size, at least 8x8 pixels, at least 4 each. Both are rounded
+            to 8 bits. If N and M differ, kid is that of a random part of the larger set.
         features: a data set that has a judge ('digits', 'shapes', 'textures'), 'inception', or 'pixels', the means of 8x8 blocks,
             where there is no judge. Grey pictures are repeated to three channels for Inception; each network resizes to its own size.
         weights: the file with Inception's published weights; nothing is downloaded.
@@ -192,15 +196,21 @@ def evaluate(generated, real, features="digits", weights=None, labels=None, repe
     if generated.shape[1:] != real.shape[1:]:
         raise ValueError(f"evaluate got generated images of shape {tuple(generated.shape[1:])} and real ones of {tuple(real.shape[1:])}. "
                          "Accepted: one shape. Load the real ones at the generator's size: al.data.load(name, size=...).")
+    if min(real.shape[2:]) < 8:
+        raise ValueError(f"evaluate got images of {tuple(real.shape[2:])} pixels. Accepted: height and width of at least 8.")
     network, scale, n_classes = _eyes(features, weights, real.shape[1])
     if features == "inception":
         generated, real = (x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x for x in (generated, real))
+    if repeats is not None and repeats < 1:
+        raise ValueError(f"evaluate(repeats={repeats}): accepted is 1 or more, or None.")
     if labels is not None:
+        labels = torch.as_tensor(labels)
         if n_classes is None:
             raise ValueError(f"evaluate(features={features!r}) knows no classes of yours. Give labels= with a judge's features only: {', '.join(judges())}.")
-        if len(labels) != len(generated) or labels.min() < 0 or labels.max() >= n_classes:
-            raise ValueError(f"evaluate got {len(labels)} labels from {labels.min()} to {labels.max()} for {len(generated)} images. "
-                             f"Accepted: one for each image, classes that the judge for {features} knows: 0 to {n_classes - 1}.")
+        if labels.shape != (len(generated),) or labels.is_floating_point() or labels.min() < 0 or labels.max() >= n_classes:
+            span = f" from {labels.min()} to {labels.max()}" if labels.numel() else ""
+            raise ValueError(f"evaluate got labels of shape {tuple(labels.shape)} and {labels.dtype}{span} for {len(generated)} images. Accepted: a whole "
+                             f"number for each image, ({len(generated)},), a class that the judge for {features} knows: 0 to {n_classes - 1}.")
     values, (fake, logits), (true, _) = fidelity(network, to_bytes(generated), to_bytes(real), scale)
     repeats = repeats or (20 if features == "inception" else 200)
     return _report(features, values, fake, true, logits, scale, n_classes, labels, repeats)
