@@ -10,7 +10,7 @@ import torch
 
 import aigc_lessons as al
 from aigc_lessons import ops
-from aigc_lessons.models.restoration import random_colours, random_flips
+from aigc_lessons.models.restoration import eightfold_mean, random_colours, random_flips
 from aigc_lessons.training import Batch
 
 MODELS = {"Denoiser": al.models.Denoiser, "SuperResolver": al.models.SuperResolver}
@@ -234,3 +234,33 @@ def test_a_super_resolver_learns_from_even_sizes(size):
     net = build("SuperResolver")
     with pytest.raises(ValueError, match=r"halves pictures to learn from them and got \(\d, \d\). Load them at an even size"):
         net.training_step(Batch(rand(2, 1, *size), None, None), net.optimizers())
+
+
+def test_the_eightfold_mean_of_what_knows_no_direction_is_that_itself():
+    x = rand(2, 3, 6, 9)
+    for function in (lambda t: t**3 - 0.2, lambda t: t.mean((2, 3), keepdim=True) * t, ops.upscale):
+        torch.testing.assert_close(eightfold_mean(function, x), function(x), atol=1e-5, rtol=1e-5)
+
+
+def test_the_eightfold_mean_turns_with_its_pictures():
+    weight = torch.randn(3, 3, 3, 3)
+    lopsided = lambda t: torch.nn.functional.conv2d(t, weight, padding=1).relu()
+    x = rand(2, 3, 7, 4)
+    assert not torch.allclose(lopsided(x.rot90(1, (2, 3))), lopsided(x).rot90(1, (2, 3)), atol=1e-2)
+    whole = eightfold_mean(lopsided, x)
+    for turned in (lambda t: t.rot90(1, (2, 3)), lambda t: t.flip(-1), lambda t: t.mT, lambda t: t.rot90(2, (2, 3)).flip(-2)):
+        torch.testing.assert_close(eightfold_mean(lopsided, turned(x)), turned(whole))
+    by_hand = [lopsided(x), lopsided(x.flip(-1)).flip(-1), lopsided(x.flip(-2)).flip(-2), lopsided(x.flip(-1, -2)).flip(-1, -2)]
+    by_hand += [lopsided(y.mT).mT for y in (x,)] + [lopsided(x.mT.flip(-1)).flip(-1).mT, lopsided(x.mT.flip(-2)).flip(-2).mT]
+    by_hand += [lopsided(x.mT.flip(-1, -2)).flip(-1, -2).mT]
+    torch.testing.assert_close(whole, torch.stack(by_hand).mean(0))
+
+
+@every_model
+def test_restoring_eightfold(kind):
+    net, x = build(kind), rand(3, 1, 6, 8)
+    base = (lambda t: t) if kind == "Denoiser" else ops.upscale
+    with torch.no_grad():
+        want = eightfold_mean(net.eval(), x).clamp(-1, 1)
+    torch.testing.assert_close(net.restore(x, eightfold=True), want)
+    assert want.shape == base(x).shape and not torch.allclose(want, net.restore(x), atol=1e-4)
