@@ -155,7 +155,7 @@ def fidelity(network, generated, real, scale=1.0):
     FEATURE_EXTRACTORS_REGISTRY.pop("aigc-lessons", None)                # a second registration of a name is refused
     torch_fidelity.register_feature_extractor("aigc-lessons", Extractor)
     # Its loader draws from torch's own random numbers, which are the caller's.
-    with torch.random.fork_rng(devices=[]), tqdm(total=len(generated) + len(real), desc="looking", unit="pictures", delay=2) as bar:
+    with torch.random.fork_rng(devices=[]), tqdm(total=len(generated) + len(real), desc="looking", unit="pictures", delay=2, leave=False) as bar:
         values = torch_fidelity.calculate_metrics(
             input1=Pictures(generated), input2=Pictures(real), feature_extractor="aigc-lessons",
             isc=True, fid=True, kid=True, prc=True, isc_splits=1, kid_subsets=1, kid_subset_size=min(len(generated), len(real)),

@@ -23,7 +23,7 @@ def unbiased_mmd(xx, yy, xy, u=None, v=None):
 def kernel_distance(x, y):
     """KID without subsets: unbiased squared MMD with the cubic kernel between features x (N, D) and y (M, D).
 
-    Returns: scalar, float64; 0 on average for two sets of one distribution, at any N, and so below 0 about as often as above.
+    Returns: scalar, float64; 0 on average for two sets of one distribution, at any N, and so below 0 now and then.
     Raises ValueError for fewer than 2 rows or different D.
     Source: Binkowski et al. 2018, Demystifying MMD GANs.
     """
