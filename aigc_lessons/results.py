@@ -99,7 +99,7 @@ def page():
     versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "torch-fidelity", "numpy", "scikit-learn"))
     return f"""# What every shipped generator scores
 
-Made by `make results` on {date.today()}, Python {platform.python_version()}, {versions}, {torch.get_num_threads()} threads of a CPU. Do not edit it: run the command again.
+Made by `make results` on {date.today()}, Python {platform.python_version()}, {versions}, threads: {torch.get_num_threads()}, no GPU. Do not edit it: run the command again.
 
 Lesson 51 explains each measure. In brackets: the 95 % interval, by bootstrap (FID, KID, Inception Score, modes) or Wilson (precision, recall, accuracy);
 it says how far a number scatters from sample to sample, not from one training to another. More is better, but for FID and KID.
