@@ -55,7 +55,7 @@ def test_what_cannot_be_compared_is_refused(capsys, folders, tmp_path):
             (("no-such", "--data", "digits"), "neither a folder of pictures nor a shipped generator"),
             (("cyclegan-shapes", "--data", "shapes"), "neither a folder of pictures nor a shipped generator"),
             (("dcgan-digits", "--data", "photos"), "There is no judge for 'photos'"),
-            (("dcgan-digits", "--data", "shapes"), "channels"),
+            (("dcgan-digits", "--data", "shapes"), "Accepted: one shape"),
             (("dcgan-digits", "--data", "digits", "--features", "cats"), "accepted are"),
             (("dcgan-digits", "--data", "digits", "--features", "inception"), "needs weights=PATH"),
             (("dcgan-digits", "--data", "digits", "--n", "3"), "at least 4"),
