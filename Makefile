@@ -22,14 +22,14 @@ lab: .venv/.lab
 # Two workers of one thread each. The browser tests come alone: a machine busy with other tests is too slow for them.
 test: export OMP_NUM_THREADS = 1
 test: lint
-	$(PY) -m pytest -q -n 2 --ignore=tests/e2e
+	$(PY) -m pytest -q -n 2 --dist worksteal --ignore=tests/e2e
 	$(PY) -m pytest -q tests/e2e
 	AIGC_PROFILE=smoke $(PY) -m pytest -q -n 2 --nbval notebooks
 	@echo "All tests passed."
 
 test-oldest: export OMP_NUM_THREADS = 1
 test-oldest: .venv/.oldest
-	BANK_SEEDS=2 .venv/oldest/bin/python -m pytest -q -n 2 --ignore=tests/e2e
+	BANK_SEEDS=2 .venv/oldest/bin/python -m pytest -q -n 2 --dist worksteal --ignore=tests/e2e --ignore=tests/grading
 	AIGC_PROFILE=smoke .venv/oldest/bin/python -m pytest -q -n 2 --nbval notebooks
 
 lint: .venv/.test
