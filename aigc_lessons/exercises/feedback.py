@@ -11,6 +11,8 @@ import re
 import statistics
 from collections import Counter
 
+from .submissions import printable
+
 STYLE = ("body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}table{border-collapse:collapse;width:100%}"
          "th,td{border:1px solid #bbb;padding:.4rem .6rem;text-align:left;vertical-align:top}th{background:#f2f2f2}")
 
@@ -18,7 +20,7 @@ STYLE = ("body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding
 def cell(text):
     """Text for a spreadsheet's cell: what would be taken for a formula gets an apostrophe in front; no control characters."""
     text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", " ", str(text))
-    return "'" + text if text.lstrip().startswith(("=", "+", "-", "@")) or text.startswith(("\t", "\r", "\n")) else text
+    return "'" + text if text.lstrip().startswith(tuple("=+-@＝＋－＠")) or text.startswith(("\t", "\n")) else text
 
 
 def page_name(learner):
@@ -44,11 +46,6 @@ def as_csv(rows):
 def _page(title, body):
     safe = html.escape(printable(title))
     return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{safe}</title><style>{STYLE}</style><h1>{safe}</h1>{body}</html>\n'
-
-
-def printable(text):
-    """Text that any file can hold: bytes of a file name that are no UTF-8 become question marks."""
-    return str(text).encode("utf-8", "replace").decode()
 
 
 def _table(head, lines):

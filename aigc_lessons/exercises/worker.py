@@ -43,29 +43,33 @@ class FromScratch:
 
 
 def limit(limits):
-    """What the kernel holds this process to: {"DATA": bytes, "CPU": seconds, ...}."""
+    """What the kernel holds this process to: {"DATA": bytes, "CPU": seconds, ...}; "AS" is on top of what is mapped now."""
     for name, most in limits.items():
+        if name == "AS":
+            most += int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
 
 
-def define(sources):
+def define(cells):
     """Run a submission's cells, statement by statement, in a new module: (namespace, what went wrong).
 
-    A statement that fails is left out, so that a cell that needs the course, which is not here, spoils nothing.
+    cells: each a list of ways to read it; the first that is Python counts. A statement that fails is left out, so that a cell that
+    needs the course, which is not here, spoils nothing.
     """
     module = types.ModuleType("submission")
     sys.modules["submission"] = module
     trouble = []
-    for i, source in enumerate(sources, 1):
-        name = f"cell {i}"
-        lines = ["pass" if line.lstrip().startswith(("%", "!", "?")) else line for line in source.splitlines()]
-        source = "\n".join(lines)
-        linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-        try:
-            statements = ast.parse(source).body
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            trouble.append(f"{name} cannot be read: {type(error).__name__}: {error}")
-            continue
+    for i, readings in enumerate(cells, 1):
+        name, statements = f"cell {i}", []
+        for source in readings:
+            linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+            try:
+                statements = ast.parse(source).body
+                break
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                wrong = f"{name} cannot be read: {type(error).__name__}: {error}"
+        else:
+            trouble.append(wrong)
         for statement in statements:
             try:
                 exec(compile(ast.Module([statement], []), name, "exec"), module.__dict__)
@@ -88,7 +92,8 @@ def main(folder):
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    os.setsid()                                             # a kill of the own group stays in it
+    if os.getpgrp() != os.getpid():
+        os.setsid()                                         # a kill of the own group stays in it
     blob = (Path(folder) / "job.frame").read_bytes()
     text, data = frames.HEAD.unpack(blob[:8])
     job, values = frames.unpack(blob[8:8 + text], blob[8 + text:])
@@ -101,7 +106,7 @@ def main(folder):
 
     send({"ready": True})
     limit(job["limits"])
-    space, trouble = define(job["sources"])
+    space, trouble = define(job["cells"])
     send({"defined": [name for name in job["names"] if callable(space.get(name))], "trouble": [t[:300] for t in trouble[:5]]})
     for task in job["tasks"]:
         name, call = task["name"], adapter(task["call"])

@@ -1,0 +1,34 @@
+"""Where the sandbox must run, and the table of the bank.
+
+Without bubblewrap its tests are skipped; AIGC_SANDBOX=require turns the skip into a failure.
+"""
+
+import os
+
+import pytest
+
+from aigc_lessons.exercises import sandbox
+
+
+@pytest.fixture(scope="session")
+def bubblewrap():
+    why = sandbox.unavailable()
+    if why and os.environ.get("AIGC_SANDBOX") == "require":
+        pytest.fail(f"AIGC_SANDBOX=require, but {why}", pytrace=False)
+    if why:
+        pytest.skip(why)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The test of the bank leaves ("bank", (kinds by group, totals)) in its properties."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for key, value in getattr(report, "user_properties", ()):
+                if key == "bank" and report.when == "call":
+                    groups, totals = value
+                    terminalreporter.section("grading: hostile, odd and right submissions")
+                    terminalreporter.write_line(f"{'':36}{'kinds':>8}{'as it must be':>16}")
+                    for group, kinds, good in groups:
+                        terminalreporter.write_line(f"{group:36}{kinds:>8}{good:>16}")
+                    for what, count in totals:
+                        terminalreporter.write_line(f"{what:52}{count:>8}")
