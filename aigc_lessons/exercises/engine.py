@@ -257,7 +257,10 @@ def _as_tensor(value, answer):
         value = value.item()
     whole = isinstance(answer, int)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return torch.tensor(float(value), dtype=torch.float64), None
+        try:
+            return torch.tensor(float(value), dtype=torch.float64), None
+        except OverflowError:
+            return None, "a number with too many digits"
     accepted = "an int" if whole else "a tensor of floats"
     try:
         tensor = torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value.detach().cpu().clone()

@@ -453,3 +453,8 @@ def test_an_answer_that_draws_among_networks_says_the_same_twice():
         messages.append(check("gan_step", step).message)
         assert torch.equal(torch.get_rng_state(), before)
     assert messages[0] == messages[1]
+
+
+def test_a_number_too_large_for_a_float_is_wrong_and_no_crash():
+    result = al.exercises.check("receptive_field", lambda layers: 10**400)
+    assert result.outcome == "wrong" and "too many digits" in result.message
