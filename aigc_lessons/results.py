@@ -9,7 +9,7 @@ import torch
 from tqdm.auto import tqdm
 
 from . import data, metrics
-from .settings import COURSE
+from .settings import COURSE, device
 from .training import shipped
 from .training.checkpoint import write_atomically
 from .training.recipes import RECIPES
@@ -99,7 +99,7 @@ def page():
     versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "torch-fidelity", "numpy", "scikit-learn"))
     return f"""# What every shipped generator scores
 
-Made by `make results` on {date.today()}, Python {platform.python_version()}, {versions}, threads: {torch.get_num_threads()}, no GPU. Do not edit it: run the command again.
+Made by `make results` on {date.today()}, Python {platform.python_version()}, {versions}, device {device().type}, threads {torch.get_num_threads()}. Do not edit it: run the command again.
 
 Lesson 51 explains each measure. In brackets: the 95 % interval, by bootstrap (FID, KID, Inception Score, modes) or Wilson (precision, recall, accuracy);
 it says how far a number scatters from sample to sample, not from one training to another. More is better, but for FID and KID.
@@ -108,9 +108,10 @@ it says how far a number scatters from sample to sample, not from one training t
 published one**, nor with another judge's. FID also depends on the number of pictures, n on each side. The real pictures are drawn from the whole data set,
 training pictures included. A model of 16x16 pixels is judged on pictures enlarged to 32x32, real ones too.
 
-## The floor: real pictures against other real pictures
+## For comparison: real pictures against other real pictures
 
-No generator can be expected to score better than the data itself.
+Halves of the data, chosen at random. FID grows as n shrinks, and the halves of digits are half of what the generators below are compared with; and a generator that shows
+only what is safe can have a higher precision than real pictures. So a number below can be better than here without being better pictures.
 
 {_table(["data", *measures], floor)}
 

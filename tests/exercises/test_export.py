@@ -11,6 +11,7 @@ import nbformat
 import pytest
 
 from aigc_lessons import cli, exercises
+from aigc_lessons.exercises import export, sandbox
 from aigc_lessons.settings import COURSE
 
 SCRIPTS = Path(sys.executable).parent
@@ -66,6 +67,19 @@ def test_gradescopes_zip_holds_a_course_that_grades(tmp_path):
     results = json.loads((tmp_path / "results.json").read_text())
     assert {t["name"]: t["score"] for t in results["tests"]} == {n: exercises.get(n).points for n in exercises.names(12)}
     assert all(t["score"] == t["max_score"] for t in results["tests"])
+
+
+def test_without_a_sandbox_only_a_teacher_who_trusts_gets_grades(tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "unavailable", lambda: "no sandbox here")
+    (tmp_path / "12.py").write_text("def receptive_field(layers):\n    f = s = 1\n    for k, t in layers:\n        f, s = f + (k - 1) * s, s * t\n    return f\n")
+    for trust, points, says in ((None, 0, "Nothing was graded"), ("--trust", exercises.get("receptive_field").points, "without a sandbox")):
+        export.main(tmp_path, tmp_path / "results.json", "12", trust)
+        results = json.loads((tmp_path / "results.json").read_text())
+        assert sum(t["score"] for t in results["tests"]) == points and says in results["output"]
+    for arguments, has in (([], False), (["--trust"], True)):
+        assert cli.main(["export", "gradescope", str(tmp_path / "a.zip"), "--lesson", "12", *arguments]) == 0
+        with zipfile.ZipFile(tmp_path / "a.zip") as file:
+            assert ("--trust" in file.read("run_autograder").decode()) == has
 
 
 def test_what_cannot_be_exported(tmp_path, capsys):
