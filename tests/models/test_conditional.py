@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from helpers import digits, same, trains_exactly
 from torch import nn
 
 import aigc_lessons as al
@@ -26,18 +27,9 @@ def build(kind, image_shape=(1, 16, 16), seed=0, **given):
     return MODELS[kind](image_shape, **{"n_classes": K, "latent_dim": 5, "width": 4, **given})
 
 
-def digits(n=64, size=16):
-    return al.data.load("digits", size=size)[:n]
-
-
 def batch(n=8):
     ds = digits(n)
     return Batch(ds.images, ds.labels, None)
-
-
-def same(a, b):
-    a, b = a.state_dict(), b.state_dict()
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def sgd(net, lr=0.1):
@@ -258,15 +250,7 @@ def test_betas_reach_adam_and_the_average_decays_as_asked(kind):
 
 @every_model
 def test_the_same_seed_trains_to_the_same_weights_and_a_checkpoint_goes_on_exactly(kind, tmp_path):
-    nets = []
-    for seed in (5, 5, 6):
-        nets.append(build(kind))
-        al.fit(nets[-1], digits(), steps=4, batch_size=16, seed=seed)
-    assert same(nets[0], nets[1]) and not same(nets[0], nets[2])
-    first, second = build(kind), build(kind, seed=1)
-    al.fit(first, digits(), steps=2, batch_size=16, seed=5, checkpoint=tmp_path / "run.pt")
-    al.fit(second, digits(), steps=4, batch_size=16, seed=5, checkpoint=tmp_path / "run.pt")
-    assert same(nets[0], second) and not same(nets[0], first)
+    trains_exactly(lambda **more: build(kind, **more), digits(), tmp_path / "run.pt")
 
 
 def test_a_cvae_learns_and_draws_the_class_it_is_asked_for():

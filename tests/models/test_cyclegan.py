@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from helpers import rand
 from scipy.stats import binom, chisquare
 from torch import nn
 
@@ -18,10 +19,6 @@ GENERATORS, DISCRIMINATORS = ("to_a", "to_b"), ("discriminator_a", "discriminato
 def build(channels=1, seed=0, **given):
     torch.manual_seed(seed)
     return al.models.CycleGAN(channels, **{"width": 4, "blocks": 1, **given})
-
-
-def rand(*shape, seed=0):
-    return 2 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) - 1
 
 
 def pair(n=4, m=4, size=(16, 24), channels=1):

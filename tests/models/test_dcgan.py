@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from helpers import digits
 from torch import nn
 
 import aigc_lessons as al
@@ -15,10 +16,6 @@ from aigc_lessons.training import Batch
 def build(image_shape=(1, 16, 16), seed=0, **given):
     torch.manual_seed(seed)
     return al.models.DCGAN(image_shape, **{"latent_dim": 5, "width": 4, **given})
-
-
-def digits(n=64, size=16):
-    return al.data.load("digits", size=size)[:n]
 
 
 def sgd(module, lr=0.1):

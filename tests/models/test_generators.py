@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from helpers import same
 
 import aigc_lessons as al
 from aigc_lessons.training import Batch
@@ -32,11 +33,6 @@ def pictures(channels=1, n=64, size=16):
 
 def batch(channels=1, n=8):
     return Batch(pictures(channels, n).images, None, None)
-
-
-def same(a, b):
-    a, b = a.state_dict(), b.state_dict()
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def painter(net):

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import digits, rand, same, trains_exactly
 from torch import nn
 
 import aigc_lessons as al
@@ -26,19 +27,6 @@ every_network = pytest.mark.parametrize("kind", NETWORKS)
 def build(kind, channels=1, seed=0, **given):
     torch.manual_seed(seed)
     return al.models.Inpainter(channels, **{"width": 4, **MODELS[kind], **given})
-
-
-def rand(*shape, seed=0):
-    return 2 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) - 1
-
-
-def digits(n=64, size=16):
-    return al.data.load("digits", size=size)[:n]
-
-
-def same(a, b):
-    a, b = a.state_dict(), b.state_dict()
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 # What comes back
@@ -269,15 +257,7 @@ def test_every_weight_learns_and_the_error_in_the_hole_falls(kind):
 
 @every_model
 def test_the_same_seed_trains_to_the_same_weights_and_a_checkpoint_goes_on_exactly(kind, tmp_path):
-    nets = []
-    for seed in (5, 5, 6):
-        nets.append(build(kind))
-        al.fit(nets[-1], digits(), steps=4, batch_size=16, seed=seed)
-    assert same(nets[0], nets[1]) and not same(nets[0], nets[2])
-    first, second = build(kind), build(kind, seed=1)
-    al.fit(first, digits(), steps=2, batch_size=16, seed=5, checkpoint=tmp_path / "run.pt")
-    al.fit(second, digits(), steps=4, batch_size=16, seed=5, checkpoint=tmp_path / "run.pt")
-    assert same(nets[0], second)
+    trains_exactly(lambda **more: build(kind, **more), digits(), tmp_path / "run.pt")
 
 
 # What it refuses

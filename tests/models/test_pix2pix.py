@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import rand, same
 from torch import nn
 
 import aigc_lessons as al
@@ -22,17 +23,8 @@ def build(kind="both", a=1, b=3, seed=0, **given):
     return al.models.Pix2Pix(a, b, **{"width": 4, **MODELS[kind], **given})
 
 
-def rand(*shape, seed=0):
-    return 2 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) - 1
-
-
 def pair(n=4, size=(16, 24), a=1, b=3):
     return Batch(rand(n, a, *size, seed=1), None, None), Batch(rand(n, b, *size, seed=2), None, None)
-
-
-def same(a, b):
-    a, b = a.state_dict(), b.state_dict()
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 # PatchGAN

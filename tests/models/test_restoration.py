@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 import torch
+from helpers import digits, rand, same
 
 import aigc_lessons as al
 from aigc_lessons import ops
@@ -22,19 +23,6 @@ every_model = pytest.mark.parametrize("kind", MODELS)
 def build(kind, channels=1, seed=0, **given):
     torch.manual_seed(seed)
     return MODELS[kind](channels, **{"width": 4, **given})
-
-
-def rand(*shape, seed=0):
-    return 2 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) - 1
-
-
-def digits(n=64, size=16):
-    return al.data.load("digits", size=size)[:n]
-
-
-def same(a, b):
-    a, b = a.state_dict(), b.state_dict()
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def set_head(net, change):

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from helpers import digits
 from torch import nn
 
 import aigc_lessons as al
@@ -15,10 +16,6 @@ every_constraint = pytest.mark.parametrize("constraint", ["clip", "penalty", "sp
 def build(constraint="penalty", image_shape=(1, 16, 16), seed=0, **given):
     torch.manual_seed(seed)
     return al.models.WGAN(image_shape, constraint, **{"latent_dim": 5, "width": 4, **given})
-
-
-def digits(n=64, size=16):
-    return al.data.load("digits", size=size)[:n]
 
 
 def batch(n=8):
