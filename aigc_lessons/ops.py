@@ -188,7 +188,8 @@ def condition(noise, labels, n_classes):
         (N, D + K), or (N, C + K, H, W).
     Source: Mirza and Osindero 2014, Conditional Generative Adversarial Nets, figure 1.
     """
-    one_hot = F.one_hot(labels, n_classes).to(noise.dtype).view(len(noise), n_classes, *[1] * (noise.ndim - 2))
+    one_hot = (labels[:, None] == torch.arange(n_classes, device=labels.device)).to(noise.dtype)
+    one_hot = one_hot.view(len(noise), n_classes, *[1] * (noise.ndim - 2))
     return torch.cat([noise, one_hot.expand(-1, -1, *noise.shape[2:])], 1)
 
 

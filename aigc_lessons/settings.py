@@ -24,8 +24,21 @@ def has_cuda():
     return device().type == "cuda"
 
 
+def roomy(nbytes, where):
+    """Does a set of so many bytes fit on the torch.device `where`, beside a model? At most half of what is free there."""
+    import torch
+    if where.type == "cpu":
+        return True
+    ask = getattr(torch.get_device_module(where), "mem_get_info", None)
+    return nbytes < (ask(where)[0] / 2 if ask else 1e9)             # MPS does not tell
+
+
 def autocast():
-    """A context that computes in bfloat16 where this machine has the instructions for it, and changes nothing elsewhere."""
+    """A context that computes in bfloat16 where this machine has the instructions for it, and changes nothing elsewhere.
+
+    Without a cache: torch keeps the cast copy of a weight until the context ends, and within one step of training a weight
+    changes. With the cache a generator would learn from the discriminator of before.
+    """
     import contextlib
 
     import torch
@@ -35,7 +48,7 @@ def autocast():
     else:
         cpu = getattr(torch.cpu, "get_capabilities", dict)()
         fast = here.type == "cpu" and bool(cpu.get("avx512_bf16") or cpu.get("amx_bf16"))
-    return torch.autocast(here.type, torch.bfloat16) if fast else contextlib.nullcontext()
+    return torch.autocast(here.type, torch.bfloat16, cache_enabled=False) if fast else contextlib.nullcontext()
 
 
 def profile():

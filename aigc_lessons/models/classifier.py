@@ -5,7 +5,8 @@ from torch import nn
 from ..data import check_images
 from ..losses import cross_entropy
 from ..metrics.judge import feature_network
-from .common import check_fits, in_chunks
+from .adversary import update
+from .common import check_batch, check_fits, in_chunks
 
 
 class Classifier(nn.Module):
@@ -39,18 +40,12 @@ class Classifier(nn.Module):
         return self.head(self.dropout(self.features(images)))
 
     def optimizers(self):
-        return {"classifier": torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)}
+        return {"classifier": torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)}
 
     def training_step(self, batch, optimizers):
-        if batch.labels is None:
-            raise ValueError("A Classifier learns from labels and the data has none. Load a set with classes.")
-        if batch.labels.max() >= self.n_classes:
-            raise ValueError(f"A label is {batch.labels.max()} and this Classifier has {self.n_classes} classes. "
-                             "Build it with n_classes=len(ds.classes).")
-        loss = self.loss(self(batch.images).float(), batch.labels)
-        optimizers["classifier"].zero_grad()
-        loss.backward()
-        optimizers["classifier"].step()
+        images, labels = check_batch(self, batch)
+        loss = self.loss(self(images).float(), labels)
+        update(loss, optimizers["classifier"])
         return {"loss": loss.detach()}
 
     def predict(self, images):

@@ -1,5 +1,8 @@
 """What models share: what they check, so that they refuse alike, and how a network is applied to many pictures."""
+from contextlib import contextmanager
+
 import torch
+from torch import nn
 
 from ..data import check_images
 
@@ -100,17 +103,57 @@ def pair_of(batch, who):
     return a, b
 
 
-@torch.no_grad()
-def in_chunks(module, function, *tensors, size=250):
-    """function(*tensors) in eval mode, `size` rows at a time on the module's device; float32, where the first tensor is.
+def check_batch(model, batch):
+    """(images, labels) of a batch. Raises ValueError if it has no labels, more kinds than `model` has classes, or pictures of
+    another size. Reads nothing from the device: `fit` has counted the kinds beforehand."""
+    who = type(model).__name__
+    check_fits(model, batch.images)
+    if batch.labels is None:
+        raise ValueError(f"A {who} learns from labels and the data has none. Load a set with classes.")
+    if batch.n_classes is not None and batch.n_classes > model.n_classes:
+        raise ValueError(f"A label is {batch.n_classes - 1} and this {who} has {model.n_classes} classes: accepted are 0 to "
+                         f"{model.n_classes - 1}. Build it with n_classes=len(ds.classes).")
+    return batch.images, batch.labels
 
-    The module is left in the mode it was in.
-    """
-    was_training, where = module.training, next(module.parameters()).device
+
+@contextmanager
+def evaluating(module):
+    """Eval mode inside; afterwards every part of the module is in the mode that it was in."""
+    modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
-        results = [function(*(t.to(where) for t in chunk)).float().to(tensors[0].device)
-                   for chunk in zip(*(t.split(size) for t in tensors))]
+        yield module
     finally:
-        module.train(was_training)
-    return torch.cat(results)
+        for part, training in modes:
+            part.training = training
+
+
+@torch.no_grad()
+def in_chunks(module, function, *tensors, size=250):
+    """function(*tensors) in eval mode, `size` rows at a time on the module's device; float32, where the first tensor is."""
+    where = next(module.parameters()).device
+    with evaluating(module):
+        return torch.cat([function(*(t.to(where) for t in chunk)).float().to(tensors[0].device)
+                          for chunk in zip(*(t.split(size) for t in tensors))])
+
+
+def zero_bias(layer):
+    """The layer, its bias set to 0, which `start_from` takes as a sign that it has not been trained."""
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def start_from(layer, images):
+    """Let an untrained layer, whose output goes through tanh, answer with the mean picture: its bias becomes atanh of each
+    channel's mean.
+
+    Where most pixels lie exactly at an end of the range (a white ground, black around digits), a network that starts in the
+    middle is driven to that end in its first steps, by steps so large that tanh is flat there and nothing is learnt any more.
+
+    Args: layer: a convolution whose bias is still 0; a trained one is left alone. images: (N, C, H, W) in [-1, 1].
+    """
+    if layer.bias.any():
+        return
+    mean = images.mean((0, 2, 3)).clamp(-0.95, 0.95)                # a set of one colour would ask for infinity
+    with torch.no_grad():
+        layer.bias.copy_(mean.atanh())

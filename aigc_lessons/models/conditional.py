@@ -1,8 +1,8 @@
 """Say what to draw: lesson 31. A GAN told by concatenation, one told by projection, and a conditional VAE."""
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..losses import (
     critic_generator_loss,
@@ -14,19 +14,10 @@ from ..losses import (
     vae_loss,
 )
 from ..ops import condition, projection_logit, scale_and_shift
-from .common import check_counts, check_fits, check_labels, in_chunks
-from .dcgan import channel_plan, discriminator_network, draw, generator_network, initialize
+from .adversary import averaged, latents, update
+from .common import check_batch, check_counts, check_labels, in_chunks, start_from, zero_bias
+from .dcgan import channel_plan, discriminator_network, generator_network, initialize
 from .vae import decoder_network, encoder_network
-
-
-def check_batch(model, batch):
-    """(images, labels) of a batch. Raises ValueError if it has no labels, unknown ones, or pictures of another size."""
-    who = type(model).__name__
-    check_fits(model, batch.images)
-    if batch.labels is None:
-        raise ValueError(f"A {who} learns from labels and the data has none. Load a set with classes.")
-    check_labels(who, batch.labels, len(batch.labels), model.n_classes)
-    return batch.images, batch.labels
 
 
 class CGAN(nn.Module):
@@ -45,7 +36,11 @@ class CGAN(nn.Module):
         self.image_shape, self.n_classes, self.latent_dim, self.lr, self.betas = tuple(image_shape), n_classes, latent_dim, lr, betas
         self.generator = initialize(generator_network(image_shape, latent_dim + n_classes, width))
         self.discriminator = initialize(discriminator_network(image_shape, width, extra_channels=n_classes))
-        self.generator_ema = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+        self.ema_decay, self.generator_ema = ema_decay, averaged(self.generator, ema_decay)
+
+    def begin(self, images):
+        """Start from the mean of the data: see `start_from`."""
+        start_from(self.generator[-2], images)
 
     def optimizers(self):
         return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
@@ -53,28 +48,22 @@ class CGAN(nn.Module):
 
     def training_step(self, batch, optimizers):
         real, labels = check_batch(self, batch)
-        noise = torch.randn(len(real), self.latent_dim).to(real.device)
+        noise = latents(len(real), self.latent_dim, device=real.device)
         fake = self.generator(condition(noise, labels, self.n_classes)[:, :, None, None])
-        judge = lambda images: self.discriminator(condition(images, labels, self.n_classes)).float()  # noqa: E731
+        logits = lambda images: self.discriminator(condition(images, labels, self.n_classes)).float()
 
-        d_loss = discriminator_loss(judge(real), judge(fake.detach()))
-        optimizers["discriminator"].zero_grad()
-        d_loss.backward()
-        optimizers["discriminator"].step()
-
-        g_loss = generator_loss(judge(fake))
-        optimizers["generator"].zero_grad()
-        g_loss.backward(inputs=list(self.generator.parameters()))
-        optimizers["generator"].step()
+        d_loss = discriminator_loss(logits(real), logits(fake.detach()))
+        update(d_loss, optimizers["discriminator"])
+        g_loss = generator_loss(logits(fake))
+        update(g_loss, optimizers["generator"])
         return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
-    @torch.no_grad()
     def sample(self, n, seed=0, labels=None):
         """n pictures (n, C, H, W) in [-1, 1]. labels: (n,) int64, or one number for all; None: each class in turn."""
-        labels = check_labels("CGAN", labels, n, self.n_classes)
-        noise = torch.randn(n, self.latent_dim, generator=torch.Generator().manual_seed(seed))
-        told = condition(noise, labels, self.n_classes).to(next(self.parameters()).device)
-        return draw(self.generator_ema, told[:, :, None, None]) if n else told.new_empty(0, *self.image_shape)
+        where = next(self.parameters()).device
+        labels = check_labels("CGAN", labels, n, self.n_classes).to(where)
+        noise = latents(n, self.latent_dim, torch.Generator().manual_seed(seed), where)
+        return in_chunks(self.generator_ema, self.generator_ema, condition(noise, labels, self.n_classes)[:, :, None, None])
 
 
 class ConditionalBatchNorm2d(nn.Module):
@@ -99,7 +88,7 @@ class ConditionalGenerator(nn.Module):
         self.convs = nn.ModuleList([nn.ConvTranspose2d(latent_dim, channels[0], 4),                             # => (4 width, 4, 4)
                                     *(nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in zip(channels, channels[1:]))])  # => (b, 2s, 2s)
         self.norms = nn.ModuleList(ConditionalBatchNorm2d(c, n_classes) for c in channels)
-        self.last = nn.ConvTranspose2d(channels[-1], image_shape[0], 4, 2, 1)                                   # => (C, H, W)
+        self.last = zero_bias(nn.ConvTranspose2d(channels[-1], image_shape[0], 4, 2, 1))                        # => (C, H, W)
 
     def forward(self, noise, labels):
         x = noise[:, :, None, None]
@@ -136,8 +125,9 @@ class ProjectionGAN(nn.Module):
     """A GAN told the class where it counts: conditional batch norm in the generator, projection in the discriminator.
 
     Trained with the hinge loss under spectral norm, as lesson 25's WGAN(constraint="spectral"). With `mismatched`, the discriminator
-    also learns from a real picture with a wrong label, the wrong one that it finds most credible, to say fake; half of what it
-    is told to be fake is such a pair.
+    also learns to say fake to a real picture with a wrong label, the wrong one that it finds most credible. Such pairs come beside
+    the fakes, in a term of their own: in their place they would halve the weight of the fakes, and a discriminator whose fakes
+    count half does not notice when half of the data is never drawn.
 
     Sources: Miyato and Koyama 2018, cGANs with Projection Discriminator. Reed et al. 2016, Generative Adversarial Text to Image
     Synthesis, section 4.2, for mismatched pairs, there drawn at random.
@@ -152,7 +142,11 @@ class ProjectionGAN(nn.Module):
         self.mismatched = mismatched
         self.generator = initialize(ConditionalGenerator(image_shape, n_classes, latent_dim, width))
         self.discriminator = ProjectionDiscriminator(image_shape, n_classes, width)
-        self.generator_ema = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+        self.ema_decay, self.generator_ema = ema_decay, averaged(self.generator, ema_decay)
+
+    def begin(self, images):
+        """Start from the mean of the data: see `start_from`."""
+        start_from(self.generator.last, images)
 
     def optimizers(self):
         return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
@@ -160,29 +154,23 @@ class ProjectionGAN(nn.Module):
 
     def training_step(self, batch, optimizers):
         real, labels = check_batch(self, batch)
-        fake = self.generator(torch.randn(len(real), self.latent_dim).to(real.device), labels)
+        fake = self.generator(latents(len(real), self.latent_dim, device=real.device), labels)
 
-        is_real, is_fake = self.discriminator.every_label(real).float(), self.discriminator(fake.detach(), labels).float()
+        every, fake_logits = self.discriminator.every_label(real).float(), self.discriminator(fake.detach(), labels).float()
+        d_loss = hinge_discriminator_loss(every.gather(1, labels[:, None])[:, 0], fake_logits)
         if self.mismatched:
-            wrong = is_real.scatter(1, labels[:, None], -torch.inf).max(1).values              # (N,): the most credible wrong label
-            is_fake = torch.cat([is_fake, wrong])
-        d_loss = hinge_discriminator_loss(is_real.gather(1, labels[:, None])[:, 0], is_fake)
-        optimizers["discriminator"].zero_grad()
-        d_loss.backward()
-        optimizers["discriminator"].step()
-
+            wrong = every.scatter(1, labels[:, None], -torch.inf).max(1).values        # (N,): the most credible wrong label
+            d_loss = d_loss + F.relu(1 + wrong).mean()
+        update(d_loss, optimizers["discriminator"])
         g_loss = critic_generator_loss(self.discriminator(fake, labels).float())
-        optimizers["generator"].zero_grad()
-        g_loss.backward(inputs=list(self.generator.parameters()))
-        optimizers["generator"].step()
+        update(g_loss, optimizers["generator"])
         return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
-    @torch.no_grad()
     def sample(self, n, seed=0, labels=None):
         """n pictures (n, C, H, W) in [-1, 1]. labels: (n,) int64, or one number for all; None: each class in turn."""
         where = next(self.parameters()).device
         labels = check_labels("ProjectionGAN", labels, n, self.n_classes).to(where)
-        noise = torch.randn(n, self.latent_dim, generator=torch.Generator().manual_seed(seed)).to(where)
+        noise = latents(n, self.latent_dim, torch.Generator().manual_seed(seed), where)
         return in_chunks(self.generator_ema, self.generator_ema, noise, labels)
 
 
@@ -211,22 +199,24 @@ class CVAE(nn.Module):
         """(N, latent_dim), (N,) -> (N, C, H, W) in [-1, 1]."""
         return self.decoder(condition(z, labels, self.n_classes))
 
+    def begin(self, images):
+        """Start from the mean of the data: see `start_from`."""
+        start_from(self.decoder[-2], images)
+
     def optimizers(self):
-        return {"cvae": torch.optim.Adam(self.parameters(), lr=self.lr)}
+        return {"cvae": torch.optim.Adam(self.parameters(), lr=self.lr, fused=True)}
 
     def training_step(self, batch, optimizers):
         images, labels = check_batch(self, batch)
         mu, logvar = (v.float() for v in self.encode(images, labels))
-        z = reparameterize(mu, logvar, torch.randn(mu.shape).to(mu.device))
+        z = reparameterize(mu, logvar, torch.randn_like(mu))
         loss = vae_loss(images, self.decode(z, labels).float(), mu, logvar, self.beta)
-        optimizers["cvae"].zero_grad()
-        loss.backward()
-        optimizers["cvae"].step()
+        update(loss, optimizers["cvae"])
         return {"loss": loss.detach(), "kl": kl_to_standard_normal(mu, logvar).mean().detach()}
 
-    @torch.no_grad()
     def sample(self, n, seed=0, labels=None):
         """n pictures (n, C, H, W) in [-1, 1] from z ~ N(0, I). labels: (n,) int64, or one number for all; None: each class in turn."""
         where = next(self.parameters()).device
         labels = check_labels("CVAE", labels, n, self.n_classes).to(where)
-        return self.decode(torch.randn(n, self.latent_dim, generator=torch.Generator().manual_seed(seed)).to(where), labels)
+        z = latents(n, self.latent_dim, torch.Generator().manual_seed(seed), where)
+        return in_chunks(self, self.decode, z, labels)

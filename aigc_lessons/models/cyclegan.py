@@ -4,7 +4,8 @@ from torch import nn
 
 from ..data import check_images
 from ..losses import cycle_loss, cyclegan_generator_loss, least_squares_discriminator_loss
-from .common import check_channels, check_counts, check_quarters, in_chunks, pair_of
+from .adversary import update
+from .common import check_channels, check_counts, check_quarters, in_chunks, pair_of, start_from, zero_bias
 from .dcgan import initialize
 from .pix2pix import patch_discriminator
 
@@ -14,7 +15,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels):
         super().__init__()
-        conv = lambda: nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")  # noqa: E731
+        conv = lambda: nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
         self.layers = nn.Sequential(conv(), nn.InstanceNorm2d(channels), nn.ReLU(), conv(), nn.InstanceNorm2d(channels))
 
     def forward(self, x):
@@ -32,7 +33,7 @@ def resnet_generator(channels, width, blocks):
         *(ResidualBlock(4 * width) for _ in range(blocks)),
         *layer(nn.ConvTranspose2d(4 * width, 2 * width, 4, 2, 1), 2 * width),               # => (2 width, H/2, W/2)
         *layer(nn.ConvTranspose2d(2 * width, width, 4, 2, 1), width),                       # => (width, H, W)
-        nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect"), nn.Tanh())        # => (C, H, W)
+        zero_bias(nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect")), nn.Tanh())     # => (C, H, W)
 
 
 class ImageBuffer:
@@ -44,20 +45,33 @@ class ImageBuffer:
     def __init__(self, capacity):
         if capacity < 0:
             raise ValueError(f"ImageBuffer({capacity}): accepted is a capacity of 0 or more.")
-        self.capacity, self.images = capacity, []
+        self.capacity, self.images = capacity, None                 # (stored so far, C, H, W)
 
     def query(self, images, generator=None):
         """Give each picture (C, H, W) of `images` or, once the buffer is full, with probability 1/2 a random stored one,
-        whose place it takes. Returns a tensor shaped as `images`. generator: torch.Generator of the CPU, or None."""
-        given = []
-        for image in images.detach():
-            if len(self.images) < self.capacity:
-                self.images.append(image.clone())
-            elif self.capacity and torch.rand((), generator=generator) < 0.5:
-                place = int(torch.randint(self.capacity, (), generator=generator))
-                image, self.images[place] = self.images[place], image.clone()
-            given.append(image.to(images.device))               # a checkpoint brings stored ones back on the CPU
-        return torch.stack(given)
+        whose place it takes. Returns a tensor shaped as `images`.
+
+        generator: torch.Generator of the CPU; None draws where the images are. Nothing is read back from there: a coin decides by
+        torch.where, so that an accelerator never waits.
+        """
+        images = images.detach()
+        room = self.capacity - (0 if self.images is None else len(self.images))
+        if room > 0:
+            stored = images[:room].clone()
+            self.images = stored if self.images is None else torch.cat([self.images.to(images), stored])
+        if self.capacity == 0 or len(images) <= room:
+            return images.clone()
+        given = [images[:max(room, 0)]]
+        self.images = self.images.to(images)                        # a checkpoint brings them back on the CPU
+        where = images.device if generator is None else torch.device("cpu")
+        later = images[max(room, 0):]
+        swaps = (torch.rand(len(later), generator=generator, device=where) < 0.5).to(images.device)
+        places = torch.randint(self.capacity, (len(later),), generator=generator, device=where).to(images.device)
+        for image, swap, place in zip(later.split(1), swaps, places.split(1)):
+            old = self.images[place]
+            given.append(torch.where(swap, old, image))
+            self.images[place] = torch.where(swap, image, old)
+        return torch.cat(given)
 
 
 class CycleGAN(nn.Module):
@@ -79,10 +93,15 @@ class CycleGAN(nn.Module):
         self.discriminator_a, self.discriminator_b = (initialize(patch_discriminator(channels, 2 * width)) for _ in range(2))
         self.buffer_a, self.buffer_b = ImageBuffer(buffer), ImageBuffer(buffer)
 
+    def begin(self, a, b):
+        """Start from the mean of each domain: see `start_from`."""
+        start_from(self.to_a[-2], a)
+        start_from(self.to_b[-2], b)
+
     def optimizers(self):
         groups = {"generators": [*self.to_a.parameters(), *self.to_b.parameters()],
                   "discriminators": [*self.discriminator_a.parameters(), *self.discriminator_b.parameters()]}
-        return {name: torch.optim.Adam(weights, lr=self.lr, betas=self.betas) for name, weights in groups.items()}
+        return {name: torch.optim.Adam(weights, lr=self.lr, betas=self.betas, fused=True) for name, weights in groups.items()}
 
     def training_step(self, batch, optimizers):
         a, b = pair_of(batch, "CycleGAN")
@@ -91,21 +110,17 @@ class CycleGAN(nn.Module):
         fake_a, fake_b = self.to_a(b), self.to_b(a)
         if fake_b.shape != a.shape:                                 # two halvings and two doublings came out elsewhere
             check_quarters("CycleGAN", a)
+        cycled_a, cycled_b = self.to_a(fake_b).float(), self.to_b(fake_a).float()
+        same_a, same_b = (self.to_a(a).float(), self.to_b(b).float()) if self.identity_weight else (a, b)
         g_loss = cyclegan_generator_loss(
             self.discriminator_a(fake_a).float(), self.discriminator_b(fake_b).float(),
-            a, cycled_a := self.to_a(fake_b).float(), b, cycled_b := self.to_b(fake_a).float(),
-            self.to_a(a).float() if self.identity_weight else a, self.to_b(b).float() if self.identity_weight else b,
-            self.cycle_weight, self.identity_weight)
-        optimizers["generators"].zero_grad()
-        g_loss.backward(inputs=[*self.to_a.parameters(), *self.to_b.parameters()])
-        optimizers["generators"].step()
+            a, cycled_a, b, cycled_b, same_a, same_b, self.cycle_weight, self.identity_weight)
+        update(g_loss, optimizers["generators"])
 
         old_a, old_b = self.buffer_a.query(fake_a), self.buffer_b.query(fake_b)
         d_loss = (least_squares_discriminator_loss(self.discriminator_a(a).float(), self.discriminator_a(old_a).float())
                   + least_squares_discriminator_loss(self.discriminator_b(b).float(), self.discriminator_b(old_b).float()))
-        optimizers["discriminators"].zero_grad()
-        d_loss.backward()
-        optimizers["discriminators"].step()
+        update(d_loss, optimizers["discriminators"])
         cycle = cycle_loss(a, cycled_a) + cycle_loss(b, cycled_b)
         return {"generators": g_loss.detach(), "discriminators": d_loss.detach(), "cycle": cycle.detach()}
 
@@ -122,4 +137,4 @@ class CycleGAN(nn.Module):
         return {"a": self.buffer_a.images, "b": self.buffer_b.images}
 
     def set_extra_state(self, state):
-        self.buffer_a.images, self.buffer_b.images = list(state["a"]), list(state["b"])
+        self.buffer_a.images, self.buffer_b.images = state["a"], state["b"]

@@ -1,10 +1,10 @@
 """Deep convolutional GAN: lesson 24. Goodfellow et al. 2014; Radford et al. 2016, DCGAN."""
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..losses import discriminator_loss, generator_loss
-from .common import check_counts, check_fits, check_unconditional, halvings
+from .adversary import averaged, latents
+from .common import check_counts, check_fits, check_unconditional, halvings, in_chunks, start_from, zero_bias
 
 
 def channel_plan(image_shape, width):
@@ -18,7 +18,8 @@ def generator_network(image_shape, latent_dim, width):
     layers = [nn.ConvTranspose2d(latent_dim, channels[0], 4), nn.BatchNorm2d(channels[0]), nn.ReLU()]       # => (4 width, 4, 4)
     for a, b in zip(channels, channels[1:]):
         layers += [nn.ConvTranspose2d(a, b, 4, 2, 1), nn.BatchNorm2d(b), nn.ReLU()]                         # => (b, 2s, 2s)
-    return nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], image_shape[0], 4, 2, 1), nn.Tanh())     # => (C, H, W)
+    last = zero_bias(nn.ConvTranspose2d(channels[-1], image_shape[0], 4, 2, 1))                             # => (C, H, W)
+    return nn.Sequential(*layers, last, nn.Tanh())
 
 
 def discriminator_network(image_shape, width, norm=nn.BatchNorm2d, wrap=lambda layer: layer, extra_channels=0):
@@ -38,19 +39,11 @@ def initialize(network):
     return network
 
 
-def draw(network, z):
-    """network(z) as in eval mode: batch norm uses its running statistics. The network is left in the mode it was in."""
-    was_training = network.training
-    pictures = network.eval()(z)
-    network.train(was_training)
-    return pictures
-
-
 def gan_step(generator, discriminator, opt_g, opt_d, real, noise):
     """One step of each network on the same noise: the discriminator first, then the generator against the new discriminator.
 
     Returns:
-        (d_loss, g_loss): floats.
+        (d_loss, g_loss): detached scalars. Reading them here would make an accelerator wait in every step.
     """
     fake = generator(noise)
     d_loss = discriminator_loss(discriminator(real).float(), discriminator(fake.detach()).float())   # detach: G learns nothing here
@@ -62,7 +55,7 @@ def gan_step(generator, discriminator, opt_g, opt_d, real, noise):
     opt_g.zero_grad()
     g_loss.backward(inputs=list(generator.parameters()))                # and D learns nothing here
     opt_g.step()
-    return d_loss.item(), g_loss.item()
+    return d_loss.detach(), g_loss.detach()
 
 
 class DCGAN(nn.Module):
@@ -72,17 +65,17 @@ class DCGAN(nn.Module):
         image_shape: (C, H, W), C 1 or 3, H = W one of 8, 16, 32, 64.
         latent_dim: random numbers a picture is made from.
         width: channels of the layer next to the picture, at 32x32; doubled with every halving.
-        ema_decay: how slowly the averaged generator, which makes the samples, follows the trained one.
+        ema_decay: how slowly the averaged generator, which makes the samples, follows the trained one, once it has warmed up.
         lr, betas: of Adam.
     """
 
     def __init__(self, image_shape=(1, 32, 32), latent_dim=64, width=32, ema_decay=0.995, lr=2e-4, betas=(0.5, 0.999)):
         super().__init__()
         check_counts("DCGAN", latent_dim=latent_dim, width=width)
-        self.image_shape, self.latent_dim, self.lr, self.betas = tuple(image_shape), latent_dim, lr, betas
+        self.image_shape, self.latent_dim, self.ema_decay, self.lr, self.betas = tuple(image_shape), latent_dim, ema_decay, lr, betas
         self.generator = initialize(generator_network(image_shape, latent_dim, width))
         self.discriminator = initialize(discriminator_network(image_shape, width))
-        self.generator_ema = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+        self.generator_ema = averaged(self.generator, ema_decay)
 
     @classmethod
     def article_32(cls):
@@ -98,21 +91,25 @@ class DCGAN(nn.Module):
         return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
                 "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=self.lr, betas=self.betas, fused=True)}
 
-    def noise(self, n, generator=None):
-        return torch.randn(n, self.latent_dim, 1, 1, generator=generator)
+    def begin(self, images):
+        """Start from the mean of the data: see `start_from`."""
+        start_from(self.generator[-2], images)
+
+    def noise(self, n, generator=None, device=None):
+        """(n, latent_dim, 1, 1), as `latents`."""
+        return latents(n, self.latent_dim, generator, device)[:, :, None, None]
 
     def training_step(self, batch, optimizers):
         real = batch.images
         check_fits(self, real)
         if len(real) < 2:
             raise ValueError("A DCGAN uses batch norm, which needs more than one picture. Give batch_size=2 or more.")
-        noise = self.noise(len(real)).to(real.device)
+        noise = self.noise(len(real), device=real.device)
         d_loss, g_loss = gan_step(self.generator, self.discriminator, optimizers["generator"], optimizers["discriminator"], real, noise)
-        return {"discriminator": torch.tensor(d_loss), "generator": torch.tensor(g_loss)}
+        return {"discriminator": d_loss, "generator": g_loss}
 
-    @torch.no_grad()
     def sample(self, n, seed=0, labels=None):
         """n pictures (n, C, H, W) in [-1, 1] from the averaged generator."""
         check_unconditional("DCGAN", labels)
-        z = self.noise(n, torch.Generator().manual_seed(seed)).to(next(self.parameters()).device)
-        return draw(self.generator_ema, z) if n else z.new_empty(0, *self.image_shape)
+        z = self.noise(n, torch.Generator().manual_seed(seed), next(self.parameters()).device)
+        return in_chunks(self.generator_ema, self.generator_ema, z)

@@ -6,7 +6,8 @@ from torch import nn
 from ..data import check_images, draw_masks
 from ..losses import discriminator_loss, generator_loss, masked_l1
 from ..ops import composite, partial_conv2d
-from .common import check_channels, check_counts, check_mask, in_chunks
+from .adversary import update
+from .common import check_channels, check_counts, check_mask, in_chunks, start_from, zero_bias
 from .dcgan import initialize
 from .pix2pix import patch_discriminator
 from .restoration import random_flips
@@ -57,6 +58,10 @@ class PartialUNet(nn.Module):
         return self.up(features)[..., :h, :w]
 
 
+KINDS = ("box", "strokes", "random")
+POOL = 400                      # masks of each kind, drawn once: drawing a batch of them takes longer than a training step
+
+
 class Inpainter(nn.Module):
     """Fills holes in pictures; the known pixels stay as they are, bit for bit.
 
@@ -75,37 +80,46 @@ class Inpainter(nn.Module):
         self.channels, self.adversarial_weight, self.hole, self.lr = channels, adversarial_weight, tuple(hole), lr
         self.generator = (PartialUNet if partial else MaskedUNet)(channels, width)
         self.discriminator = initialize(patch_discriminator(channels + 1, width)) if adversarial_weight else None
+        zero_bias(self.generator.up.head)
+        self._pool = None
 
     def forward(self, images, mask):
         """(N, C, H, W), (N, 1, H, W) -> what the whole picture might be, (N, C, H, W) in [-1, 1]."""
         return self.generator(images, mask).tanh()
 
+    def begin(self, images):
+        """Start from the mean of the data: see `start_from`."""
+        start_from(self.generator.up.head, images)
+
+    def masks(self, images):
+        """A mask (N, 1, H, W) for each picture, on its device: drawn from a pool that a fixed seed fills, and mirrored."""
+        size = tuple(images.shape[2:])
+        if self._pool is None or self._pool.shape[2:] != size:
+            self._pool = torch.cat([draw_masks(kind, POOL, size, self.hole, seed=i) for i, kind in enumerate(KINDS)])
+        self._pool = self._pool.to(images.device)
+        return random_flips(self._pool[torch.randint(len(self._pool), (len(images),), device=images.device)])
+
     def optimizers(self):
-        optimizers = {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr)}
+        optimizers = {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, fused=True)}
         if self.discriminator:
-            optimizers["discriminator"] = torch.optim.Adam(self.discriminator.parameters(), lr=self.lr / 2, betas=(0.5, 0.999))
+            optimizers["discriminator"] = torch.optim.Adam(self.discriminator.parameters(), lr=self.lr / 2, betas=(0.5, 0.999), fused=True)
         return optimizers
 
     def training_step(self, batch, optimizers):
         images = random_flips(batch.images)
         check_channels("Inpainter", images, self.channels)
-        kind = ("box", "strokes", "random")[torch.randint(3, ())]
-        mask = draw_masks(kind, len(images), tuple(images.shape[2:]), self.hole).to(images.device)
+        mask = self.masks(images)
         filled = composite(images, self(images, mask).float(), mask)
         l1 = masked_l1(filled, images, 1 - mask)
         losses = {"l1": l1.detach()}
         g_loss = l1
         if self.discriminator:
-            judge = lambda picture: self.discriminator(torch.cat([picture, mask], 1)).float()  # noqa: E731
-            d_loss = discriminator_loss(judge(images), judge(filled.detach()))
-            optimizers["discriminator"].zero_grad()
-            d_loss.backward()
-            optimizers["discriminator"].step()
-            g_loss = l1 + self.adversarial_weight * generator_loss(judge(filled))
+            logits = lambda picture: self.discriminator(torch.cat([picture, mask], 1)).float()
+            d_loss = discriminator_loss(logits(images), logits(filled.detach()))
+            update(d_loss, optimizers["discriminator"])
+            g_loss = l1 + self.adversarial_weight * generator_loss(logits(filled))
             losses["discriminator"] = d_loss.detach()
-        optimizers["generator"].zero_grad()
-        g_loss.backward(inputs=list(self.generator.parameters()))
-        optimizers["generator"].step()
+        update(g_loss, optimizers["generator"])
         return losses
 
     def restore(self, x, mask):

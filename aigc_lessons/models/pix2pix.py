@@ -4,7 +4,8 @@ from torch import nn
 
 from ..data import check_images
 from ..losses import discriminator_loss, pix2pix_generator_loss
-from .common import check_channels, check_counts, in_chunks, pair_of
+from .adversary import update
+from .common import check_channels, check_counts, in_chunks, pair_of, start_from, zero_bias
 from .dcgan import initialize
 from .unet import UNet
 
@@ -42,15 +43,20 @@ class Pix2Pix(nn.Module):
                              "without the adversarial loss.")
         self.in_channels, self.out_channels, self.l1_weight, self.lr, self.betas = in_channels, out_channels, l1_weight, lr, betas
         self.generator = UNet(in_channels, out_channels, width, depth=3, norm=nn.BatchNorm2d)
+        zero_bias(self.generator.up.head)
         self.discriminator = initialize(patch_discriminator(in_channels + out_channels, width)) if adversarial else None
 
     def forward(self, a):
         """(N, in_channels, H, W) -> (N, out_channels, H, W) in [-1, 1]."""
         return self.generator(a).tanh()
 
+    def begin(self, a, b):
+        """Start from the mean of the second domain: see `start_from`."""
+        start_from(self.generator.up.head, b)
+
     def optimizers(self):
         networks = {"generator": self.generator, "discriminator": self.discriminator}
-        return {name: torch.optim.Adam(network.parameters(), lr=self.lr, betas=self.betas) for name, network in networks.items() if network}
+        return {name: torch.optim.Adam(network.parameters(), lr=self.lr, betas=self.betas, fused=True) for name, network in networks.items() if network}
 
     def training_step(self, batch, optimizers):
         a, b = pair_of(batch, "Pix2Pix")
@@ -59,21 +65,14 @@ class Pix2Pix(nn.Module):
         fake = self(a).float()
         if not self.discriminator:
             loss = (fake - b).abs().mean()
-            optimizers["generator"].zero_grad()
-            loss.backward()
-            optimizers["generator"].step()
+            update(loss, optimizers["generator"])
             return {"l1": loss.detach()}
-        judge = lambda partner: self.discriminator(torch.cat([a, partner], 1)).float()  # noqa: E731
+        logits = lambda partner: self.discriminator(torch.cat([a, partner], 1)).float()
 
-        d_loss = discriminator_loss(judge(b), judge(fake.detach()))
-        optimizers["discriminator"].zero_grad()
-        d_loss.backward()
-        optimizers["discriminator"].step()
-
-        g_loss = pix2pix_generator_loss(judge(fake), fake, b, self.l1_weight)
-        optimizers["generator"].zero_grad()
-        g_loss.backward(inputs=list(self.generator.parameters()))
-        optimizers["generator"].step()
+        d_loss = discriminator_loss(logits(b), logits(fake.detach()))
+        update(d_loss, optimizers["discriminator"])
+        g_loss = pix2pix_generator_loss(logits(fake), fake, b, self.l1_weight)
+        update(g_loss, optimizers["generator"])
         return {"discriminator": d_loss.detach(), "generator": g_loss.detach(), "l1": (fake - b).abs().mean().detach()}
 
     def translate(self, x):

@@ -3,25 +3,27 @@ import torch
 from torch import nn
 
 from ..ops import add_noise, downscale, upscale
+from .adversary import update
 from .common import check_channels, check_counts, check_floats, in_chunks
 from .unet import UNet
 
 
 def random_flips(images):
-    """The whole batch mirrored left to right, upside down, and (if square) along the diagonal, each with probability 1/2."""
-    left_right, up_down, diagonal = torch.rand(3) < 0.5
-    images = images.flip(-1) if left_right else images
-    images = images.flip(-2) if up_down else images
-    return images.mT if diagonal and images.shape[-1] == images.shape[-2] else images
+    """Each picture mirrored left to right, upside down, and (if square) along the diagonal, each with probability 1/2."""
+    coins = torch.rand(3, len(images), 1, 1, 1, device=images.device) < 0.5
+    images = torch.where(coins[0], images.flip(-1), images)
+    images = torch.where(coins[1], images.flip(-2), images)
+    return torch.where(coins[2], images.mT, images) if images.shape[-1] == images.shape[-2] else images
 
 
 def random_colours(images):
-    """The whole batch with its channels in another order, and as a negative with probability 1/2.
+    """Each picture with its channels in another order, and as a negative with probability 1/2.
 
     A handful of photographs holds few colours; so a network learns noise, not which colours there are.
     """
-    images = images[:, torch.randperm(images.shape[1])]
-    return -images if torch.rand(()) < 0.5 else images
+    order = torch.rand(images.shape[:2], device=images.device).argsort(1)
+    images = images.gather(1, order[:, :, None, None].expand_as(images))
+    return torch.where(torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5, -images, images)
 
 
 def eightfold_mean(function, images):
@@ -59,17 +61,15 @@ class Denoiser(nn.Module):
         return noisy - self.network(noisy)
 
     def optimizers(self):
-        return {"denoiser": torch.optim.Adam(self.network.parameters(), lr=self.lr)}
+        return {"denoiser": torch.optim.Adam(self.network.parameters(), lr=self.lr, fused=True)}
 
     def training_step(self, batch, optimizers):
         clean = random_colours(random_flips(batch.images))
         check_channels("Denoiser", clean, self.channels)
-        sigma = torch.empty(len(clean), 1, 1, 1).uniform_(*self.noise)
-        noisy = add_noise(clean, sigma.to(clean.device), torch.randn(clean.shape).to(clean.device))
+        sigma = torch.empty(len(clean), 1, 1, 1, device=clean.device).uniform_(*self.noise)
+        noisy = add_noise(clean, sigma, torch.randn_like(clean))
         loss = (self(noisy).float() - clean).abs().mean()
-        optimizers["denoiser"].zero_grad()
-        loss.backward()
-        optimizers["denoiser"].step()
+        update(loss, optimizers["denoiser"])
         return {"loss": loss.detach()}
 
     def restore(self, noisy, eightfold=False):
@@ -79,7 +79,7 @@ class Denoiser(nn.Module):
         """
         check_floats("Denoiser.restore", noisy)
         check_channels("Denoiser", noisy, self.channels)
-        apply = lambda images: in_chunks(self, self, images)  # noqa: E731
+        apply = lambda images: in_chunks(self, self, images)
         return (eightfold_mean(apply, noisy) if eightfold else apply(noisy)).clamp(-1, 1)
 
 
@@ -101,7 +101,7 @@ class SuperResolver(nn.Module):
         return enlarged + self.network(enlarged)
 
     def optimizers(self):
-        return {"super_resolver": torch.optim.Adam(self.network.parameters(), lr=self.lr)}
+        return {"super_resolver": torch.optim.Adam(self.network.parameters(), lr=self.lr, fused=True)}
 
     def training_step(self, batch, optimizers):
         sharp = random_colours(random_flips(batch.images))
@@ -109,14 +109,12 @@ class SuperResolver(nn.Module):
         if sharp.shape[-1] % 2 or sharp.shape[-2] % 2:
             raise ValueError(f"A SuperResolver halves pictures to learn from them and got {tuple(sharp.shape[2:])}. Load them at an even size.")
         loss = (self(downscale(sharp)).float() - sharp).abs().mean()
-        optimizers["super_resolver"].zero_grad()
-        loss.backward()
-        optimizers["super_resolver"].step()
+        update(loss, optimizers["super_resolver"])
         return {"loss": loss.detach()}
 
     def restore(self, small, eightfold=False):
         """(N, C, H, W) -> (N, C, 2H, 2W) in [-1, 1]. eightfold: as for a Denoiser."""
         check_floats("SuperResolver.restore", small)
         check_channels("SuperResolver", small, self.channels)
-        apply = lambda images: in_chunks(self, self, images)  # noqa: E731
+        apply = lambda images: in_chunks(self, self, images)
         return (eightfold_mean(apply, small) if eightfold else apply(small)).clamp(-1, 1)

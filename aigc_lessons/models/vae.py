@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from ..losses import gaussian_log_density, kl_to_standard_normal, reparameterize, vae_loss
-from .common import check_counts, check_fits, check_unconditional, halvings
+from .adversary import latents
+from .common import check_counts, check_fits, check_unconditional, halvings, in_chunks, start_from, zero_bias
 
 
 def encoder_network(image_shape, n_out, width, extra_channels=0):
@@ -21,6 +22,7 @@ def decoder_network(n_in, image_shape, width):
     layers = [nn.Linear(n_in, channels[0] * 16), nn.Unflatten(1, (channels[0], 4, 4))]
     for a, b in zip(channels, [*channels[1:], image_shape[0]]):
         layers += [nn.ReLU(), nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)]             # (a, s, s) => (b, 2s, 2s)
+    zero_bias(layers[-1])
     return nn.Sequential(*layers, nn.Tanh())
 
 
@@ -53,12 +55,16 @@ class VAE(nn.Module):
         """(N, latent_dim) -> (N, C, H, W) in [-1, 1]."""
         return self.decoder(z)
 
+    def begin(self, images):
+        """Start from the mean of the data: see `start_from`."""
+        start_from(self.decoder[-2], images)
+
     def optimizers(self):
-        return {"vae": torch.optim.Adam(self.parameters(), lr=self.lr)}
+        return {"vae": torch.optim.Adam(self.parameters(), lr=self.lr, fused=True)}
 
     def training_step(self, batch, optimizers):
         mu, logvar = (v.float() for v in self.encode(batch.images))
-        z = reparameterize(mu, logvar, torch.randn(mu.shape).to(mu.device))
+        z = reparameterize(mu, logvar, torch.randn_like(mu))
         reconstruction = self.decode(z).float()
         loss = vae_loss(batch.images, reconstruction, mu, logvar, self.beta)
         optimizers["vae"].zero_grad()
@@ -84,9 +90,8 @@ class VAE(nn.Module):
         log_px = gaussian_log_density(images.to(mu.device), reconstruction, self.beta)
         return log_px.cpu(), kl_to_standard_normal(mu, logvar).cpu()
 
-    @torch.no_grad()
     def sample(self, n, seed=0, labels=None):
         """n pictures (n, C, H, W) in [-1, 1], decoded from z ~ N(0, I)."""
         check_unconditional("VAE", labels)
-        where = next(self.parameters()).device
-        return self.decode(torch.randn(n, self.latent_dim, generator=torch.Generator().manual_seed(seed)).to(where))
+        z = latents(n, self.latent_dim, torch.Generator().manual_seed(seed), next(self.parameters()).device)
+        return in_chunks(self, self.decode, z)

@@ -5,11 +5,11 @@ Arjovsky et al. 2017 (clipping), Gulrajani et al. 2017 (gradient penalty), Miyat
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..losses import critic_generator_loss, critic_loss, gradient_penalty, hinge_discriminator_loss
-from .common import check_counts, check_fits, check_unconditional
-from .dcgan import discriminator_network, draw, generator_network, initialize
+from .adversary import averaged, latents, update
+from .common import check_counts, check_fits, check_unconditional, in_chunks, start_from
+from .dcgan import discriminator_network, generator_network, initialize
 
 CONSTRAINTS = ("clip", "penalty", "spectral")
 
@@ -38,26 +38,29 @@ class WGAN(nn.Module):
         wrap = spectral_norm if constraint == "spectral" else lambda layer: layer
         # No batch norm: each picture's score must depend on that picture alone, or its gradient means nothing.
         self.critic = discriminator_network(image_shape, width, norm=lambda channels: nn.Identity(), wrap=wrap)
-        self.generator_ema = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+        self.ema_decay, self.generator_ema = ema_decay, averaged(self.generator, ema_decay)
 
     def optimizers(self):
         return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
                 "critic": torch.optim.Adam(self.critic.parameters(), lr=self.lr, betas=self.betas, fused=True)}
 
-    def noise(self, n, generator=None):
-        return torch.randn(n, self.latent_dim, 1, 1, generator=generator)
+    def begin(self, images):
+        """Start from the mean of the data: see `start_from`."""
+        start_from(self.generator[-2], images)
+
+    def noise(self, n, generator=None, device=None):
+        """(n, latent_dim, 1, 1), as `latents`."""
+        return latents(n, self.latent_dim, generator, device)[:, :, None, None]
 
     def critic_step(self, real, optimizer):
         with torch.no_grad():
-            fake = self.generator(self.noise(len(real)).to(real.device)).float()
+            fake = self.generator(self.noise(len(real), device=real.device)).float()
         objective = hinge_discriminator_loss if self.constraint == "spectral" else critic_loss
         loss = objective(self.critic(real).float(), self.critic(fake).float())
         if self.constraint == "penalty":
-            t = torch.rand(len(real)).to(real.device)
+            t = torch.rand(len(real), device=real.device)
             loss = loss + self.penalty_weight * gradient_penalty(lambda x: self.critic(x).float(), real, fake, t)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        update(loss, optimizer)
         if self.constraint == "clip":
             with torch.no_grad():
                 for weight in self.critic.parameters():
@@ -71,16 +74,12 @@ class WGAN(nn.Module):
             raise ValueError("A WGAN's generator uses batch norm, which needs more than one picture. Give batch_size=2 or more.")
         for _ in range(self.critic_steps):
             loss = self.critic_step(real, optimizers["critic"])
-        fake = self.generator(self.noise(len(real)).to(real.device))
-        g_loss = critic_generator_loss(self.critic(fake).float())
-        optimizers["generator"].zero_grad()
-        g_loss.backward(inputs=list(self.generator.parameters()))           # the critic learns nothing here
-        optimizers["generator"].step()
+        g_loss = critic_generator_loss(self.critic(self.generator(self.noise(len(real), device=real.device))).float())
+        update(g_loss, optimizers["generator"])
         return {"critic": loss, "generator": g_loss.detach()}
 
-    @torch.no_grad()
     def sample(self, n, seed=0, labels=None):
         """n pictures (n, C, H, W) in [-1, 1] from the averaged generator."""
         check_unconditional("WGAN", labels)
-        z = self.noise(n, torch.Generator().manual_seed(seed)).to(next(self.parameters()).device)
-        return draw(self.generator_ema, z) if n else z.new_empty(0, *self.image_shape)
+        z = self.noise(n, torch.Generator().manual_seed(seed), next(self.parameters()).device)
+        return in_chunks(self.generator_ema, self.generator_ema, z)

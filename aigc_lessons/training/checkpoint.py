@@ -22,21 +22,39 @@ def write_atomically(path, data):
         raise
 
 
-def fingerprint(image_sets):
-    """A short hash of the data a run is trained on: sizes, and up to 64 pictures and their labels."""
+def fingerprint(sets):
+    """A short hash of the data a run is trained on: sizes, and up to 64 items and their labels."""
     digest = hashlib.sha256()
-    for ds in image_sets:
-        some = slice(None, None, max(1, len(ds) // 64))
-        digest.update(str(tuple(ds.images.shape)).encode() + ds.images[some].cpu().contiguous().numpy().tobytes())
-        if ds.labels is not None:
-            digest.update(ds.labels[some].cpu().contiguous().numpy().tobytes())
+    for ds in sets:
+        some = slice(None, None, max(1, len(ds.images) // 64))
+        for part in (ds.images, ds.labels):
+            if part is not None:
+                digest.update(str(tuple(part.shape)).encode() + part[some].cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def schedule_values(schedule):
+    """What a schedule says at 0 and at powers of two: two that agree there are taken for one."""
+    return None if schedule is None else [float(schedule(step)) for step in (0, *(2**k for k in range(24)))]
+
+
+def optimizer_values(optimizers):
+    """The settings of each optimizer that are numbers, such as lr and betas."""
+    number = (bool, int, float, tuple)
+    return {name: [{k: v for k, v in group.items() if isinstance(v, number)} for group in o.param_groups] for name, o in optimizers.items()}
 
 
 def architecture(model):
     """What a checkpoint must fit: the model's class and the shape of each of its tensors."""
     return {"class": type(model).__name__,
             "shapes": {k: tuple(v.shape) for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)}}
+
+
+def arguments(model):
+    """What else a model was built with: its numbers, words and functions by name, and its layers as they print."""
+    plain = {k: v for k, v in vars(model).items() if not k.startswith("_") and k != "training" and isinstance(v, (bool, int, float, str, tuple))}
+    named = {k: v.__qualname__ for k, v in vars(model).items() if not k.startswith("_") and hasattr(v, "__qualname__")}
+    return {**plain, **named, "layers": "\n".join(f"{name}: {layer}" for name, layer in model.named_modules() if not list(layer.children()))}
 
 
 def save(path, state):
@@ -49,7 +67,8 @@ def load(path, model, run):
 
     Args:
         model: the model it must have been made for.
-        run: {"seed": ..., "batch_size": ..., "data": ...} that it must have been made with.
+        run: {"arguments": {...} of the model, "seed": ..., "data": ...} that it must have been made with; what only one of the two
+            names is not compared.
     Raises:
         ValueError: damaged, or of another model, or of another run.
     """
@@ -68,7 +87,18 @@ def load(path, model, run):
         what = "" if first is None else f" They differ first in {first}: {theirs.get(first)} there, {ours.get(first)} here."
         raise ValueError(f"{path} is a checkpoint of a {saved[0]['class']}; you gave a {mine['class']}.{what} "
                          f"Build the model that it was made with. {instead}")
-    if differ := [k for k in run if saved[1].get(k) != run[k]]:
-        raise ValueError(f"{path} was made with " + ", ".join(f"{k}={saved[1].get(k)!r}" for k in differ) + "; you gave "
-                         + ", ".join(f"{k}={run[k]!r}" for k in differ) + f". To continue that run give the same. {instead}")
+    made, given = ({**r["arguments"], **{k: v for k, v in r.items() if k != "arguments"}} for r in (saved[1], run))
+    if differ := [k for k in made if k in given and made[k] != given[k]]:
+        raise ValueError(f"{path} was made with " + ", ".join(f"{k}={_shown(made[k], given[k])}" for k in differ) + "; you gave "
+                         + ", ".join(f"{k}={_shown(given[k], made[k])}" for k in differ) + f". To continue that run give the same. {instead}")
     return state
+
+
+def _shown(value, other):
+    """The part of a value in which it differs from another one, short enough to read."""
+    if isinstance(value, str) and isinstance(other, str):
+        lines = [line for line in value.splitlines() if line not in other.splitlines()]
+        return "; ".join(lines[:3]) or repr(value)
+    if isinstance(value, list) and value and isinstance(value[0], float):
+        return "a schedule with the values " + ", ".join(f"{v:.3g}" for v in value[:12]) + " ..."
+    return repr(value)

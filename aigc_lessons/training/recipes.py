@@ -9,6 +9,7 @@ from .. import data, metrics, models, ops
 from ..data.bundled import resize
 from ..settings import profile, seed_everything, settings
 from .loop import fit
+from .schedules import cosine
 from .weights import half_precision, save_weights, shipped
 
 
@@ -204,7 +205,8 @@ def train(name, seed=0, save=False, checkpoint=None):
     train_set, test_set = recipe.data()
     model = recipe.model(**recipe.arguments)
     steps = settings(steps=recipe.steps).steps
-    history = fit(model, train_set, steps=steps, seed=seed, batch_size=recipe.batch_size, cosine=recipe.cosine, checkpoint=checkpoint)
+    history = fit(model, train_set, steps=steps, seed=seed, batch_size=recipe.batch_size,
+                  schedule=cosine(steps) if recipe.cosine else None, checkpoint=checkpoint)
     half_precision(model)
     scores = {k: round(v, 5) for k, v in recipe.score(model, test_set).items()}
     if save and not history.interrupted:

@@ -5,6 +5,7 @@ import json
 import torch
 
 from .. import weights
+from ..settings import device
 from ..weights import manifest, read_weights
 from .checkpoint import architecture, write_atomically
 
@@ -33,7 +34,7 @@ def shipped(name):
     """The model `name`, built as the manifest says, with its shipped weights, in eval mode. Raises as `read_weights` does."""
     from .. import models
     record = manifest()[name] if name in manifest() else read_weights(name)      # an unknown name is refused there
-    return load_weights(getattr(models, record["model"])(**record["arguments"]), name).eval()
+    return load_weights(getattr(models, record["model"])(**record["arguments"]), name).eval().to(device())
 
 
 def save_weights(model, name, record):

@@ -472,7 +472,7 @@ class OneNumber(torch.nn.Module):
 def test_the_learning_rates_fall_along_half_a_cosine(tmp_path):
     ds = al.data.load("digits", size=8)[:20]
     model = OneNumber()
-    al.fit(model, ds, steps=8, batch_size=4, cosine=True)
+    al.fit(model, ds, steps=8, batch_size=4, schedule=al.training.cosine(8))
     want = [(1 + math.cos(math.pi * k / 8)) / 2 for k in range(8)]
     assert [r[0] for r in model.rates] == pytest.approx([0.5 * w for w in want])
     assert [r[1] for r in model.rates] == pytest.approx([0.1 * w for w in want])
@@ -480,12 +480,12 @@ def test_the_learning_rates_fall_along_half_a_cosine(tmp_path):
     al.fit(plain, ds, steps=3, batch_size=4)
     assert plain.rates == [(0.5, 0.1)] * 3
     file = tmp_path / "run.pt"                              # a run in two halves slows down as a whole one does
-    al.fit(halves, ds, steps=8, batch_size=4, cosine=True, checkpoint=file, measure=lambda m: (_ for _ in ()).throw(KeyboardInterrupt), measure_every=3)
+    al.fit(halves, ds, steps=8, batch_size=4, schedule=al.training.cosine(8), checkpoint=file, measure=lambda m: (_ for _ in ()).throw(KeyboardInterrupt), measure_every=3)
     again = OneNumber()
-    al.fit(again, ds, steps=8, batch_size=4, cosine=True, checkpoint=file)
+    al.fit(again, ds, steps=8, batch_size=4, schedule=al.training.cosine(8), checkpoint=file)
     assert len(halves.rates) == 3 and [r[0] for r in halves.rates + again.rates] == pytest.approx([0.5 * w for w in want])
 
 
 def test_a_run_by_the_clock_has_no_last_step_to_slow_down_to():
     with pytest.raises(ValueError, match="Give steps="):
-        al.fit(OneNumber(), al.data.load("digits", size=8)[:20], minutes=1, batch_size=4, cosine=True)
+        al.fit(OneNumber(), al.data.load("digits", size=8)[:20], minutes=1, batch_size=4, schedule=al.training.cosine(8))
