@@ -6,7 +6,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "aigc_lessons"
 LAYERS = ("settings", "weights", "data", "ops", "losses", "show", "metrics", "models", "training", "exercises")     # from the ground up
-DOORS = ("cli", "notebooks", "results")                                         # programs: they import anything, nothing imports them
+DOORS = ("cli", "notebooks", "results", "authors")                              # programs: they import anything, nothing imports them
 SOURCES = {path.relative_to(PACKAGE): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
 each = pytest.mark.parametrize("path", SOURCES, ids=str)
 

@@ -5,14 +5,14 @@ datasets/README.md is the card of every source: origin, licence, size, splits, k
 import difflib
 import inspect
 
-from . import bundled, downloads, folder, shapes
+from . import bundled, carried, downloads, folder, shapes
 from .domains import shape_domains, texture_domains
 from .image_set import ImageSet, check_images
 from .masks import draw_masks
 
 __all__ = ["ImageSet", "check_images", "draw_masks", "load", "names", "photo", "shape_domains", "texture_domains"]
 
-OFFLINE = {"shapes": shapes.load, "digits": bundled.digits, "faces": bundled.faces,
+OFFLINE = {"shapes": shapes.load, "digits": carried.digits, "digits-8x8": bundled.digits_8x8, "faces": bundled.faces,
            "textures": bundled.textures, "photos": bundled.photos}
 TORCHVISION = {"mnist": downloads.mnist, "fashion-mnist": downloads.fashion_mnist,
                "cifar10": downloads.cifar10, "celeba": downloads.celeba}

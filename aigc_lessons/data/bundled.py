@@ -45,13 +45,13 @@ def random_patches(picture, size, n, generator):
     return torch.stack([picture[:, t:t + size, l:l + size] for t, l in zip(top, left)])
 
 
-def digits(size=32):
+def digits_8x8(size=32):
     """1,797 handwritten digits of 8x8 pixels, enlarged; labels 0 to 9."""
     from sklearn.datasets import load_digits
     raw = load_digits()
     images = torch.tensor(raw.images, dtype=torch.float32)[:, None] / 8 - 1        # 17 grey levels, 0 to 16
     return ImageSet(resize(images, size), torch.tensor(raw.target, dtype=torch.int64), classes=tuple("0123456789"),
-                    name="digits", licence="CC BY 4.0 (UCI, Alpaydin and Kaynak 1998)")
+                    name="digits-8x8", licence="CC BY 4.0 (UCI, Alpaydin and Kaynak 1998)")
 
 
 def faces(size=32):

@@ -11,7 +11,7 @@ import torch
 import aigc_lessons as al
 from aigc_lessons.data import OFFLINE, shapes
 
-COUNTS = {"digits": (1797, 1, 10), "faces": (100, 1, 0), "textures": (768, 1, 3), "photos": (1378, 3, 0), "shapes": (6000, 3, 18)}
+COUNTS = {"digits": (5000, 1, 10), "digits-8x8": (1797, 1, 10), "faces": (100, 1, 0), "textures": (768, 1, 3), "photos": (1378, 3, 0), "shapes": (6000, 3, 18)}
 
 
 @pytest.mark.parametrize("name", OFFLINE)
@@ -34,7 +34,7 @@ def test_fixed_splits_are_apart_complete_and_the_same_twice(name):
     assert len(train) > len(test) > 0
     assert torch.equal(test.images, al.data.load(name, split="test").images)
     assert len(train) + len(test) == len(al.data.load(name))
-    if name in ("digits", "faces"):
+    if name in ("digits", "digits-8x8", "faces"):
         rows = {tuple(r) for r in train.images.flatten(1).tolist()}
         assert not any(tuple(r) in rows for r in test.images.flatten(1).tolist())
 
@@ -63,12 +63,12 @@ def test_texture_test_tiles_come_from_the_lowest_quarter():
     assert torch.equal(torch.cat(list(tiles[:16]), -1)[0], torch.tensor(grass()[384:416]).float() / 127.5 - 1)
 
 
-def test_digits_are_the_digits_of_scikit_learn():
+def test_the_small_digits_are_the_17_levels_of_scikit_learn():
     from sklearn.datasets import load_digits
 
-    ds = al.data.load("digits", size=8)
+    ds = al.data.load("digits-8x8", size=8)
     raw = load_digits()
-    assert torch.equal(((ds.images[:, 0] + 1) * 8).round(), torch.tensor(raw.images, dtype=torch.float32))
+    assert torch.equal((ds.images[:, 0] + 1) * 8, torch.tensor(raw.images, dtype=torch.float32))
     assert ds.labels.tolist() == raw.target.tolist()
 
 
