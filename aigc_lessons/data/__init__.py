@@ -7,10 +7,12 @@ import inspect
 
 from . import bundled, carried, downloads, folder, shapes
 from .domains import shape_domains, texture_domains
-from .image_set import ImageSet, check_images
+from .image_set import ImageSet, check_images, warn_if_half_range
 from .masks import draw_masks
+from .nonsense import mixtures, nonsense
 
-__all__ = ["ImageSet", "check_images", "draw_masks", "load", "names", "photo", "shape_domains", "texture_domains"]
+__all__ = ["ImageSet", "check_images", "draw_masks", "load", "mixtures", "names", "nonsense", "photo", "shape_domains", "texture_domains",
+           "warn_if_half_range"]
 
 OFFLINE = {"shapes": shapes.load, "digits": carried.digits, "digits-8x8": bundled.digits_8x8, "faces": bundled.faces,
            "textures": bundled.textures, "photos": bundled.photos}

@@ -33,6 +33,16 @@ def to_bytes(images):
     return images.detach().to("cpu", torch.float32).mul(127.5).add(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
+def to_grey(images):
+    """(N, 3, H, W) -> (N, 1, H, W): the luminance, as in ITU-R BT.601; of a grey picture written three times, that picture."""
+    return (images * images.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
+
+
+def is_grey(images):
+    """Does each picture (N, 3, H, W) hold one channel three times, as `save_image` writes grey ones? Within a step of 8 bits."""
+    return bool(((images - images[:, :1]).abs() <= 1 / 255).all())
+
+
 def _cut(picture, size):
     """(C, H, W) -> (n, C, size, size): the tiles of a grid, row by row; the remainder at the right and below is left."""
     return picture.unfold(1, size, size).unfold(2, size, size).permute(1, 2, 0, 3, 4).flatten(0, 1).contiguous()

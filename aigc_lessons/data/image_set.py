@@ -1,4 +1,5 @@
-"""ImageSet: pictures in memory with their labels, and the check that every door of the course uses."""
+"""ImageSet: pictures in memory with their labels, and the checks that every door of the course uses."""
+import warnings
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -30,6 +31,20 @@ def check_images(images, who):
             raise ValueError(f"{who} got images from {low:.4g} to {high:.4g}. Accepted: [-1, 1]. "
                              "For images in [0, 1]: 2 * images - 1. For a generator: end it with tanh.")
     return images
+
+
+def warn_if_half_range(images, who, stacklevel=3):
+    """Warn where no pixel is below 0: such pictures are most likely in [0, 1], not [-1, 1]. Flat ones alone may be, and pass.
+
+    Args:
+        images: (N, C, H, W), checked. who: as in `check_images`. stacklevel: of warnings.warn; 3: whoever called the door.
+    """
+    if images.numel() == 0 or images.detach().amin() < 0:
+        return
+    low, high = images.detach().flatten(1).aminmax(dim=1)
+    if (high > low).any():
+        warnings.warn(f"{who} got images from {low.amin():.4g} to {high.amax():.4g}, with nothing below 0: they look like pictures in [0, 1], "
+                      "and the course's are in [-1, 1], where 0 is a middle grey. For images in [0, 1]: 2 * images - 1.", stacklevel=stacklevel)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from ..data.bundled import to_bytes
-from ..data.image_set import check_images
+from ..data.image_set import check_images, warn_if_half_range
 from .picture import Picture, check_alt
 
 WIDTH = 640             # CSS pixels that a sheet aims to fill
@@ -188,6 +188,7 @@ def _write(image, words, place, anchor):
 
 def _check_drawable(images, who):
     check_images(images, who)
+    warn_if_half_range(images, who, stacklevel=4)
     if images.numel() == 0:
         raise ValueError(f"{who} got images of shape {tuple(images.shape)}: there is nothing to draw. "
                          "Give at least one image.")
