@@ -18,6 +18,16 @@ def cross_entropy(logits, target):
     return (log_z - logits.gather(1, target[:, None])[:, 0]).mean()
 
 
+def cross_entropy_to_uniform(logits):
+    """Mean cross-entropy between the uniform distribution over the classes and softmax(logits): least, log K, where no class is
+    believed more than another.
+
+    Args: logits: (N, K). Returns: scalar, in nats.
+    Source: Hendrycks et al. 2019, Deep Anomaly Detection with Outlier Exposure, section 4.2.
+    """
+    return -logits.log_softmax(1).mean()
+
+
 def mse_to_one_hot(logits, target):
     """Mean squared error between the softmax probabilities and the one-hot target, averaged over batch and classes.
 

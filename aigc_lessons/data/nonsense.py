@@ -27,13 +27,14 @@ def nonsense(n, shape, seed=None, device=None):
     return pictures[draw.order(len(pictures))[:n]]
 
 
-def mixtures(images, seed=None):
+def mixtures(images, labels=None, seed=None):
     """Pictures that are two of `images` at once: half of them averages, half with each picture's patches exchanged for the other's.
 
-    Two pictures of one class may still look like that class: a share of mixtures that a judge believes is no fault.
+    Two pictures of one class may still look like that class. With labels, each is mixed with one of another class as far as there
+    are: where no class makes up more than half of the images.
 
     Args:
-        images: (N, C, H, W), N at least 2. seed: as in `nonsense`; a generator must be on the images' device.
+        images: (N, C, H, W), N at least 2. labels: (N,) int64 or None. seed: as in `nonsense`; a generator must be on the images' device.
     Returns:
         (N, C, H, W), within the range of `images`, in random order.
     Raises ValueError for fewer than 2 images.
@@ -43,8 +44,12 @@ def mixtures(images, seed=None):
     draw = _Draw(seed, images.device)
     n, _, h, w = images.shape
     order = draw.order(n)
-    one, other = images[order], images[order.roll(1)]  # the next one in a random ring: never itself
     half = n // 2
+    if labels is not None:
+        order = order[labels[order].argsort()]  # by class, at random within one: half the ring further lies another class
+    one, other = images[order], images[order.roll(half)]
+    mixed = draw.order(n)  # which are averaged must not depend on the class
+    one, other = one[mixed], other[mixed]
     rank = draw.uniform(n - half, PATCHES**2).argsort(1).argsort(1)
     mine = (rank < PATCHES**2 // 2).to(images.dtype).view(-1, 1, PATCHES, PATCHES)  # exactly half of the patches
     mine = F.interpolate(mine, (h, w))

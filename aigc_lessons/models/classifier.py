@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from ..data import check_images
-from ..losses import cross_entropy
+from ..data.nonsense import mixtures, nonsense
+from ..losses import cross_entropy, cross_entropy_to_uniform
 from ..metrics.judge import feature_network
 from .adversary import update
 from .common import check_batch, check_fits, in_chunks
@@ -19,9 +20,13 @@ class Classifier(nn.Module):
         dropout: probability of dropping a feature before the last layer.
         weight_decay: how strongly AdamW pulls weights to zero. lr: its learning rate.
         loss: function (logits (N, K), labels (N,)) -> scalar.
+        outlier_weight: above 0 it also learns to believe no class where there is nothing to see: noise, flat colour, blobs, and
+            mixtures of two classes. For a judge, which must know "none".
+    Source: Hendrycks et al. 2019, Deep Anomaly Detection with Outlier Exposure, section 4, for the outliers.
     """
 
-    def __init__(self, image_shape=(1, 32, 32), n_classes=10, width=16, dropout=0.0, weight_decay=0.0, lr=2e-3, loss=cross_entropy):
+    def __init__(self, image_shape=(1, 32, 32), n_classes=10, width=16, dropout=0.0, weight_decay=0.0, lr=2e-3, loss=cross_entropy,
+                 outlier_weight=0.0):
         super().__init__()
         c, h, w = image_shape
         if h % 8 or w % 8 or min(h, w) < 8:
@@ -29,7 +34,7 @@ class Classifier(nn.Module):
         if n_classes < 2:
             raise ValueError(f"Classifier(n_classes={n_classes}): accepted are 2 or more.")
         self.image_shape, self.n_classes = tuple(image_shape), n_classes
-        self.weight_decay, self.lr, self.loss = weight_decay, lr, loss
+        self.weight_decay, self.lr, self.loss, self.outlier_weight = weight_decay, lr, loss, outlier_weight
         self.features = feature_network(image_shape, width)                         # => (64,)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(64, n_classes)                                        # => (K,) logits
@@ -45,6 +50,10 @@ class Classifier(nn.Module):
     def training_step(self, batch, optimizers):
         images, labels = check_batch(self, batch)
         loss = self.loss(self(images).float(), labels)
+        if self.outlier_weight:
+            half = max(2, len(images) // 2)
+            outliers = torch.cat([nonsense(half, self.image_shape, device=images.device), mixtures(images[:half], labels[:half])])
+            loss = loss + self.outlier_weight * cross_entropy_to_uniform(self(outliers).float())
         update(loss, optimizers["classifier"])
         return {"loss": loss.detach()}
 
