@@ -8,7 +8,7 @@ from importlib import import_module
 from .settings import seed_everything, settings
 
 __version__ = "0.1.0"
-__all__ = ["settings", "seed_everything", "fit", "data", "exercises", "losses", "metrics", "models", "ops", "show", "training"]
+__all__ = ["settings", "seed_everything", "fit", "data", "exercises", "losses", "metrics", "models", "ops", "shipped", "show", "training"]
 
 
 def __getattr__(name):

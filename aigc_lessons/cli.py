@@ -97,12 +97,12 @@ def doctor(arguments):
         from . import data
         for name, state in data.names().items():
             line("data", f"{name}: {state}")
-        from .weights import manifest, read_weights
+        from .shipped import manifest, read_weights
         try:
             known = manifest()
         except (OSError, json.JSONDecodeError) as error:
             known = {}
-            line("weights", f"the manifest cannot be read ({error}). Restore it with `git checkout -- aigc_lessons/training/shipped`.", False)
+            line("weights", f"the manifest cannot be read ({error}). Restore it with `git checkout -- aigc_lessons/shipped`.", False)
         for name, record in known.items():
             try:
                 read_weights(name)
@@ -118,8 +118,8 @@ def doctor(arguments):
 
 def train(arguments):
     """Make shipped weights anew, or only show what they score."""
-    from .training.recipes import RECIPES
-    from .training.recipes import train as run
+    from .authors.recipes import RECIPES
+    from .authors.recipes import train as run
     if arguments.name not in RECIPES:
         return _fail(f"There is no recipe {arguments.name!r}. Known: {', '.join(RECIPES)}.")
     model, history, scores = run(arguments.name, seed=arguments.seed, save=arguments.save, checkpoint=arguments.checkpoint)
@@ -135,8 +135,8 @@ def train(arguments):
 def _compared(arguments):
     """(generated, real, labels or None) that `evaluate` was asked to compare."""
     from . import data
-    from .results import makes_pictures, sampled, some
-    from .weights import manifest
+    from .authors.results import makes_pictures, sampled, some
+    from .shipped import manifest
 
     def load(given, size):
         if Path(given).is_dir():
@@ -162,7 +162,7 @@ def evaluate(arguments):
     from dataclasses import asdict
 
     from . import metrics
-    from .training.checkpoint import write_atomically
+    from .files import write_atomically
     features = arguments.features or arguments.data
     if arguments.features is None and features not in metrics.judges():
         return _fail(f"There is no judge for {arguments.data!r}. Say what to look through: --features {'|'.join(metrics.judges())}|pixels, "
@@ -233,7 +233,7 @@ def grade(arguments):
     from tqdm.auto import tqdm
 
     from . import exercises
-    from .exercises import feedback, grading, sandbox
+    from .grading import feedback, results, sandbox
     root, out = Path(arguments.submissions).resolve(), Path(arguments.output).resolve()
     if not root.is_dir():
         return _fail(f"grade got {root}, which is no folder. Give the folder that holds the submissions: LEARNER/12_name.ipynb or LEARNER_12.ipynb.")
@@ -256,7 +256,7 @@ def grade(arguments):
         print("--trust: no sandbox. Submissions run as you, and could change their grade.", file=sys.stderr)
 
     try:
-        rows = grading.grade(root, out, arguments.lesson, arguments.jobs, arguments.timeout, arguments.trust, arguments.seed,
+        rows = results.grade(root, out, arguments.lesson, arguments.jobs, arguments.timeout, arguments.trust, arguments.seed,
                              progress=lambda n, finished: tqdm(finished, desc="grading", unit="file", total=n))
     except KeyboardInterrupt:
         _fail(f"Stopped. What was graded is kept in {out / 'rows'}; the same command goes on.")
@@ -277,7 +277,7 @@ def export(arguments):
     """Write the exercises as a course folder for nbgrader, or one lesson's autograder for Gradescope."""
     import secrets
 
-    from .exercises import export as writers
+    from .grading import export as writers
     out = Path(arguments.output)
     try:
         if arguments.system == "gradescope":

@@ -64,7 +64,7 @@ def fid(generator, judge, real):
 
 def main(seconds=60, rounds=3):
     ds = al.data.load("digits", size=32, split="train")
-    judge = al.training.shipped("classifier-digits")
+    judge = al.shipped("classifier-digits")
     real = judge.embed(al.data.load("digits", size=32).images)
     ratios = []
     for seed in range(rounds):

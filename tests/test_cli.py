@@ -9,7 +9,8 @@ from collections import namedtuple
 
 import pytest
 
-from aigc_lessons import cli, weights
+from aigc_lessons import cli
+from aigc_lessons.shipped import reading
 
 
 def run(*arguments, **environment):
@@ -19,8 +20,8 @@ def run(*arguments, **environment):
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
     folder = tmp_path / "shipped"
-    shutil.copytree(weights.SHIPPED, folder)
-    monkeypatch.setattr(weights, "SHIPPED", folder)
+    shutil.copytree(reading.SHIPPED, folder)
+    monkeypatch.setattr(reading, "SHIPPED", folder)
     return folder
 
 

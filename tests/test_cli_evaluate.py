@@ -6,7 +6,7 @@ from PIL import Image
 
 import aigc_lessons as al
 from aigc_lessons import cli
-from aigc_lessons.data.bundled import to_bytes
+from aigc_lessons.data.pixels import to_bytes
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-"""What the course's authors run and a learner never needs: the making of what the package carries."""
+"""What only authors of the course run. No lesson imports it."""

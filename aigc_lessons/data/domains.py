@@ -3,6 +3,7 @@ import torch
 
 from . import bundled, shapes
 from .image_set import ImageSet
+from .pixels import from_bytes, resize
 
 
 def shape_domains(a, b, size=32, n=3_000, seed=0, paired=True):
@@ -41,7 +42,7 @@ def texture_domains(a="grass", b="brick", size=32, n=2_000, seed=0, split="train
 
 def _patches(name, size, n, seed, split):
     from skimage import data
-    picture = bundled.resize(bundled.from_bytes(getattr(data, name)())[None], 256)[0]
+    picture = resize(from_bytes(getattr(data, name)())[None], 256)[0]
     region = picture[:, :192] if split == "train" else picture[:, 192:]
     images = bundled.random_patches(region, size, n, torch.Generator().manual_seed(seed))
     return ImageSet(images, torch.zeros(n, dtype=torch.int64), classes=(name,), name=f"textures-{name}", licence="CC0 (scikit-image)")

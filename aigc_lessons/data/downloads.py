@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from ..settings import data_folder
-from .bundled import from_bytes, resize
 from .image_set import ImageSet
+from .pixels import from_bytes, resize
 
 SIZES = {"mnist": ("MNIST/raw", "12 MB"), "fashion-mnist": ("FashionMNIST/raw", "31 MB"),
          "cifar10": ("cifar-10-batches-py", "170 MB"), "celeba": ("celeba", "1.4 GB, from Google Drive")}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from .bundled import from_bytes, resize
 from .image_set import ImageSet
+from .pixels import from_bytes, resize
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 SMALLEST = 8

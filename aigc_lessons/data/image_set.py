@@ -99,7 +99,7 @@ class ImageSet:
         if isinstance(index, int):
             raise TypeError(f"An ImageSet is cut by a slice, a list or a mask; for one picture write ds.images[{index}], or ds[{index}:{index + 1}].")
         picked = torch.arange(len(self))[index]
-        pick = lambda values: None if values is None else values[picked]  # noqa: E731
+        pick = lambda values: None if values is None else values[picked]
         return replace(self, images=self.images[picked], labels=pick(self.labels), groups=pick(self.groups),
                        captions=None if self.captions is None else tuple(self.captions[i] for i in picked.tolist()),
                        attributes={k: v[picked] for k, v in self.attributes.items()})

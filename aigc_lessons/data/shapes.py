@@ -31,7 +31,7 @@ def draw(kind, colour, x, y, radius, size=32, variant="plain"):
         (N, 3, size, size) float32 in [-1, 1].
     """
     axis = (2 * torch.arange(size) + 1) / size - 1
-    column = lambda v: v[:, None, None]  # noqa: E731
+    column = lambda v: v[:, None, None]
     dx, dy = axis[None, None, :] - column(x), axis[None, :, None] - column(y)
     distance = _distance(column(kind), dx, dy, column(radius)) * size / 2           # in pixels
     if variant == "outline":

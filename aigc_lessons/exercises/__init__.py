@@ -1,29 +1,10 @@
 """Exercises that check themselves: `al.exercises.check("conv2d", conv2d)`."""
 import difflib
 
-from . import (
-    lesson_11,
-    lesson_12,
-    lesson_13,
-    lesson_21,
-    lesson_22,
-    lesson_23,
-    lesson_24,
-    lesson_25,
-    lesson_31,
-    lesson_41,
-    lesson_42,
-    lesson_43,
-    lesson_44,
-    lesson_51,
-)
+from .banks import EXERCISES
 from .engine import judge
 
 __all__ = ["check", "get", "names"]
-
-_LESSONS = (lesson_11, lesson_12, lesson_13, lesson_21, lesson_22, lesson_23, lesson_24, lesson_25, lesson_31, lesson_41,
-            lesson_42, lesson_43, lesson_44, lesson_51)
-_BANK = {exercise.name: exercise for lesson in _LESSONS for exercise in lesson.EXERCISES}
 
 
 def names(lesson=None):
@@ -32,9 +13,9 @@ def names(lesson=None):
     Raises:
         ValueError: no exercise belongs to that lesson.
     """
-    found = tuple(name for name, exercise in _BANK.items() if lesson in (None, exercise.lesson))
+    found = tuple(name for name, exercise in EXERCISES.items() if lesson in (None, exercise.lesson))
     if not found:
-        lessons = ", ".join(str(number) for number in sorted({e.lesson for e in _BANK.values()}))
+        lessons = ", ".join(str(number) for number in sorted({e.lesson for e in EXERCISES.values()}))
         raise ValueError(f"No exercise belongs to lesson {lesson!r}. Lessons with exercises: {lessons}.")
     return found
 
@@ -47,12 +28,12 @@ def get(name):
     """
     if not isinstance(name, str):
         raise TypeError(f"The name of an exercise is a string; got a {type(name).__name__}. "
-                        f'Write, for example, check("conv2d", conv2d). There are: {", ".join(_BANK)}.')
-    if name not in _BANK:
-        near = difflib.get_close_matches(name, _BANK, n=1)
+                        f'Write, for example, check("conv2d", conv2d). There are: {", ".join(EXERCISES)}.')
+    if name not in EXERCISES:
+        near = difflib.get_close_matches(name, EXERCISES, n=1)
         suggestion = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"There is no exercise {name!r}.{suggestion} There are: {', '.join(_BANK)}.")
-    return _BANK[name]
+        raise ValueError(f"There is no exercise {name!r}.{suggestion} There are: {', '.join(EXERCISES)}.")
+    return EXERCISES[name]
 
 
 def check(name, function, seed=0):

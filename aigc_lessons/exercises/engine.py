@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import observing
+from .inside import observing
 
 TOLERANCE = 1e-4                              # of the largest expected value
 STUB = "{name}: write your answer here"       # what the NotImplementedError of an untouched stub says
@@ -59,7 +59,7 @@ class Exercise:
             optimizers from a case's tensors and calls the function with them. It needs torch alone, and a grader's sandbox runs it.
         read: (what `call` returned, *args, **kwargs) -> what is compared in its place, for what is judged by its properties. A
             grader runs it outside of the sandbox.
-        from_scratch: the ATen operators that an answer is to be written without, by name (see worker.FromScratch). The self-check lets them
+        from_scratch: the ATen operators that an answer is to be written without, by name (see inside/worker.py, FromScratch). The self-check lets them
             pass, since there is something to learn from them; a grade does not.
     """
     name: str

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ..data import check_images
-from ..data.bundled import to_bytes
+from ..data.pixels import to_bytes
 from ..settings import device, has_cuda
 from .frechet import frechet_distance, moments
 from .inception import inception_score
@@ -220,9 +220,9 @@ def _report(name, values, fake, true, logits, scale, n_classes, labels, repeats)
     """The values of torch-fidelity, each with its interval."""
     n, m, k = len(fake), len(true), logits.shape[1]
     kernels = [cubic_kernel(a / scale, b / scale) for a, b in ((fake, fake), (true, true), (fake, true))]
-    counts = lambda i, size: torch.bincount(i, minlength=size).double()  # noqa: E731
+    counts = lambda i, size: torch.bincount(i, minlength=size).double()
     interval = partial(bootstrap_interval, repeats=repeats)
-    share = lambda measure, size: wilson_interval(round(values[measure] * size), size)  # noqa: E731
+    share = lambda measure, size: wilson_interval(round(values[measure] * size), size)
     return Report(
         name,
         fid=interval(lambda a, b: frechet_distance(*moments(a), *moments(b)), fake, true,

@@ -67,7 +67,7 @@ def bootstrap_interval(statistic, *sets, value=None, least=-math.inf, most=math.
     from tqdm.auto import trange
     g = torch.Generator().manual_seed(seed)
     value = float(statistic(*sets)) if value is None else float(value)
-    draw = lambda s: s[torch.randint(len(s), (len(s),), generator=g)]  # noqa: E731
+    draw = lambda s: s[torch.randint(len(s), (len(s),), generator=g)]
     drawn = torch.tensor([float(statistic(*map(draw, sets))) for _ in trange(repeats, desc="drawing anew", delay=2, leave=False)], dtype=torch.float64)
     low, high = (drawn - drawn.mean()).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return Measure(value, min(value, max(least, value + low)), max(value, min(most, value + high)), min(map(len, sets)))

@@ -2,19 +2,9 @@
 import torch.nn.functional as F
 from torch import nn
 
-from ..data.bundled import resize
-from ..weights import manifest, read_weights
-
-
-def feature_network(image_shape, width):
-    """Three times convolution, ReLU and max pooling, then 64 features: (N, C, H, W) => (N, 64). H and W multiples of 8."""
-    c, h, w = image_shape
-    return nn.Sequential(                                                       # (C, 32, 32), say
-        nn.Conv2d(c, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),          # => (width, 16, 16)
-        nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # => (2 width, 8, 8)
-        nn.Conv2d(2 * width, 4 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # => (4 width, 4, 4)
-        nn.Flatten(), nn.Linear(4 * width * (h // 8) * (w // 8), 64), nn.ReLU(),    # => (64,)
-    )
+from ..data.pixels import resize
+from ..models.classifier import feature_network
+from ..shipped import manifest, read_weights
 
 
 def judges():

@@ -5,9 +5,19 @@ from torch import nn
 from ..data import check_images
 from ..data.nonsense import mixtures, nonsense
 from ..losses import cross_entropy, cross_entropy_to_uniform
-from ..metrics.judge import feature_network
 from .adversary import update
-from .common import check_batch, check_fits, in_chunks
+from .checks import check_batch, check_fits, in_chunks
+
+
+def feature_network(image_shape, width):
+    """Three times convolution, ReLU and max pooling, then 64 features: (N, C, H, W) => (N, 64). H and W multiples of 8."""
+    c, h, w = image_shape
+    return nn.Sequential(                                                       # (C, 32, 32), say
+        nn.Conv2d(c, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),          # => (width, 16, 16)
+        nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # => (2 width, 8, 8)
+        nn.Conv2d(2 * width, 4 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # => (4 width, 4, 4)
+        nn.Flatten(), nn.Linear(4 * width * (h // 8) * (w // 8), 64), nn.ReLU(),    # => (64,)
+    )
 
 
 class Classifier(nn.Module):

@@ -15,7 +15,7 @@ from ..losses import (
 )
 from ..ops import condition, projection_logit, scale_and_shift
 from .adversary import averaged, latents, update
-from .common import check_batch, check_counts, check_labels, in_chunks, start_from, zero_bias
+from .checks import check_batch, check_counts, check_labels, in_chunks, start_from, zero_bias
 from .dcgan import channel_plan, discriminator_network, generator_network, initialize
 from .vae import decoder_network, encoder_network
 

@@ -5,7 +5,7 @@ from torch import nn
 from ..data import check_images
 from ..losses import cycle_loss, cyclegan_generator_loss, least_squares_discriminator_loss
 from .adversary import update
-from .common import check_channels, check_counts, check_quarters, in_chunks, pair_of, start_from, zero_bias
+from .checks import check_channels, check_counts, check_quarters, in_chunks, pair_of, start_from, zero_bias
 from .dcgan import initialize
 from .pix2pix import patch_discriminator
 

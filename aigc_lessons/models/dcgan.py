@@ -4,7 +4,7 @@ from torch import nn
 
 from ..losses import discriminator_loss, generator_loss
 from .adversary import averaged, latents
-from .common import check_counts, check_fits, check_unconditional, halvings, in_chunks, start_from, zero_bias
+from .checks import check_counts, check_fits, check_unconditional, halvings, in_chunks, start_from, zero_bias
 
 
 def channel_plan(image_shape, width):

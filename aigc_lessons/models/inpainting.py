@@ -7,7 +7,7 @@ from ..data import check_images, draw_masks
 from ..losses import discriminator_loss, generator_loss, masked_l1
 from ..ops import composite, partial_conv2d
 from .adversary import update
-from .common import check_channels, check_counts, check_mask, in_chunks, start_from, zero_bias
+from .checks import check_channels, check_counts, check_mask, in_chunks, start_from, zero_bias
 from .dcgan import initialize
 from .pix2pix import patch_discriminator
 from .restoration import random_flips

@@ -5,7 +5,7 @@ from torch import nn
 from ..data import check_images
 from ..losses import discriminator_loss, pix2pix_generator_loss
 from .adversary import update
-from .common import check_channels, check_counts, in_chunks, pair_of, start_from, zero_bias
+from .checks import check_channels, check_counts, in_chunks, pair_of, start_from, zero_bias
 from .dcgan import initialize
 from .unet import UNet
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from ..ops import add_noise, downscale, upscale
 from .adversary import update
-from .common import check_channels, check_counts, check_floats, in_chunks
+from .checks import check_channels, check_counts, check_floats, in_chunks
 from .unet import UNet
 
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from ..losses import gaussian_log_density, kl_to_standard_normal, reparameterize, vae_loss
 from .adversary import latents
-from .common import check_counts, check_fits, check_unconditional, halvings, in_chunks, start_from, zero_bias
+from .checks import check_counts, check_fits, check_unconditional, halvings, in_chunks, start_from, zero_bias
 
 
 def encoder_network(image_shape, n_out, width, extra_channels=0):

@@ -8,7 +8,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from ..losses import critic_generator_loss, critic_loss, gradient_penalty, hinge_discriminator_loss
 from .adversary import averaged, latents, update
-from .common import check_counts, check_fits, check_unconditional, in_chunks, start_from
+from .checks import check_counts, check_fits, check_unconditional, in_chunks, start_from
 from .dcgan import discriminator_network, generator_network, initialize
 
 CONSTRAINTS = ("clip", "penalty", "spectral")

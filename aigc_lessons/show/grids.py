@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ..data.bundled import to_bytes
 from ..data.image_set import check_images, warn_if_half_range
+from ..data.pixels import to_bytes
 from .picture import Picture, check_alt
 
 WIDTH = 640             # CSS pixels that a sheet aims to fill

@@ -1,25 +1,11 @@
 """Checkpoints: the whole state of a run in one file, replaced in one step."""
 import hashlib
-import os
 from pathlib import Path
 
 import torch
 
-
-def write_atomically(path, data):
-    """Write bytes so that at every moment `path` holds either the old content or the new, never a part."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}-{os.getpid()}.part")
-    try:
-        with open(partial, "wb") as file:
-            file.write(data) if isinstance(data, bytes) else data(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+from ..files import write_atomically
+from ..shipped import architecture
 
 
 def fingerprint(sets):
@@ -42,12 +28,6 @@ def optimizer_values(optimizers):
     """The settings of each optimizer that are numbers, such as lr and betas."""
     number = (bool, int, float, tuple)
     return {name: [{k: v for k, v in group.items() if isinstance(v, number)} for group in o.param_groups] for name, o in optimizers.items()}
-
-
-def architecture(model):
-    """What a checkpoint must fit: the model's class and the shape of each of its tensors."""
-    return {"class": type(model).__name__,
-            "shapes": {k: tuple(v.shape) for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)}}
 
 
 def arguments(model):

@@ -12,11 +12,11 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from ..data import ImageSet, check_images
-from ..models.common import evaluating
+from ..models.checks import evaluating
 from ..settings import autocast, device, profile, roomy
+from ..shipped import architecture, load_weights
 from . import checkpoint as checkpoints
 from .progress import Progress
-from .weights import load_weights
 
 Batch = namedtuple("Batch", "images labels captions n_classes", defaults=(None,))
 Items = namedtuple("Items", "images labels captions")        # what fit needs of a set; a plain tensor becomes one
@@ -368,7 +368,7 @@ class _Run:
     def _save(self):
         if self.checkpoint:
             checkpoints.save(self.checkpoint, {
-                "architecture": checkpoints.architecture(self.model), "run": self.identity,
+                "architecture": architecture(self.model), "run": self.identity,
                 "step": self.history.steps, "seconds": self.history.seconds,
                 "losses": self.history.losses, "measures": self.history.measures,
                 "weights": self.model.state_dict(), "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()}})

@@ -9,7 +9,7 @@ import torch
 import aigc_lessons as al
 from aigc_lessons.authors import datasets as authors
 from aigc_lessons.data import carried
-from aigc_lessons.data.bundled import resize, to_bytes
+from aigc_lessons.data.pixels import resize, to_bytes
 
 MOST = {"digits.npz": 1_000_000}
 

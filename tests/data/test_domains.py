@@ -5,7 +5,8 @@ from functools import lru_cache
 import pytest
 import torch
 
-from aigc_lessons.data import bundled, check_images, shape_domains, texture_domains
+from aigc_lessons.data import check_images, shape_domains, texture_domains
+from aigc_lessons.data.pixels import from_bytes, resize
 from aigc_lessons.data.shapes import VARIANTS
 
 
@@ -56,7 +57,7 @@ def photograph(name):
     """A texture at half its size, (256, 256), as the patches are cut from it."""
     from skimage import data
 
-    return bundled.resize(bundled.from_bytes(getattr(data, name)())[None], 256)[0, 0]
+    return resize(from_bytes(getattr(data, name)())[None], 256)[0, 0]
 
 
 def place_of(patch, picture):

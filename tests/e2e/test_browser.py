@@ -5,7 +5,7 @@ import time
 import nbformat
 import pytest
 
-from aigc_lessons.notebooks import METADATA
+from aigc_lessons.authors.notebooks import METADATA
 
 pytestmark = pytest.mark.e2e
 
@@ -79,7 +79,7 @@ al.show.mask_editor(image, "A ramp", on_change=lambda mask: image * mask, start=
         raise AssertionError(f"{key} does not reach this control")
 
     row, column = cell.locator(".noUi-handle").nth(0), cell.locator(".noUi-handle").nth(1)
-    button = lambda name: cell.get_by_role("button", name=name, exact=True)  # noqa: E731
+    button = lambda name: cell.get_by_role("button", name=name, exact=True)
     shows("0 of 960 pixels, 0.0 %; brush at row 12, column 20")
     start = images.last.get_attribute("src")
     row.focus()                                                             # from here on nothing but keys

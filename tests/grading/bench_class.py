@@ -15,7 +15,7 @@ from pathlib import Path
 import bank
 from tqdm import tqdm
 
-from aigc_lessons.exercises import feedback, grading
+from aigc_lessons.grading import feedback, results
 
 SECONDS, MEMORY = 180, 1_500_000_000
 
@@ -62,7 +62,7 @@ def main(jobs):
             (root / learner).mkdir(parents=True)
             (root / learner / "12_convolution.ipynb").write_bytes(content)
         started = time.perf_counter()
-        rows = grading.grade(root, out, jobs=jobs, progress=lambda n, finished: tqdm(finished, total=n))
+        rows = results.grade(root, out, jobs=jobs, progress=lambda n, finished: tqdm(finished, total=n))
         feedback.write(rows, out, trusted=False)
         seconds = time.perf_counter() - started
         book = json.loads((out / "grades.json").read_text(encoding="utf-8"))

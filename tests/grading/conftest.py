@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from aigc_lessons.exercises import sandbox
+from aigc_lessons.grading import sandbox
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 import aigc_lessons as al
-from aigc_lessons.exercises import feedback, grading
+from aigc_lessons.grading import feedback, results
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 6.0
@@ -106,7 +106,7 @@ def test_nobody_earns_what_is_not_theirs(bubblewrap, tmp_path, monkeypatch, reco
     before = descendants(), *outside_out(tmp_path, world)
 
     started = time.monotonic()
-    rows = grading.grade(root, out, jobs=2, timeout=TIMEOUT)
+    rows = results.grade(root, out, jobs=2, timeout=TIMEOUT)
     feedback.write(rows, out, trusted=False)
     seconds = time.monotonic() - started
 

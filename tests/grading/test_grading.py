@@ -28,8 +28,10 @@ from safetensors.torch import save
 
 import aigc_lessons as al
 from aigc_lessons import cli
-from aigc_lessons.exercises import engine, feedback, frames, grading, observing, sandbox, submissions
-from aigc_lessons.exercises.observing import Observation
+from aigc_lessons.exercises import engine
+from aigc_lessons.exercises.inside import frames, observing
+from aigc_lessons.exercises.inside.observing import Observation
+from aigc_lessons.grading import feedback, results, sandbox, submissions
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = 1_000  # of correct answers
@@ -360,10 +362,10 @@ def test_a_sandbox_that_does_not_start_is_nobodys_zero(tmp_path, monkeypatch, co
     monkeypatch.undo()
     monkeypatch.setattr(sandbox, "command", lambda folder: [sys.executable, "-c", "raise SystemExit(3)"])
     monkeypatch.setattr(sandbox, "threads_only", lambda: b"")
-    row, = grading.grade(tmp_path / "s", tmp_path / "out")
+    row, = results.grade(tmp_path / "s", tmp_path / "out")
     assert "The sandbox did not start" in row["reason"] and {e["outcome"] for e in row["exercises"]} == {"not graded"}
     monkeypatch.setattr(sandbox, "collect", lambda sources, tasks, *rest: {e.name: "absent" for e, _ in tasks})
-    row, = grading.grade(tmp_path / "s", tmp_path / "out")
+    row, = results.grade(tmp_path / "s", tmp_path / "out")
     assert row["reason"] == "" and {e["outcome"] for e in row["exercises"]} == {"not_attempted"}
 
 
@@ -466,7 +468,7 @@ def test_no_page_shows_an_input(tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox, "collect", lambda sources, tasks, *rest: {
         exercise.name: [telling(exercise, i, expected) for i, expected in enumerate(prepared)] for exercise, prepared in tasks})
     put(tmp_path / "s", "anna/12_a.py")
-    rows = grading.grade(tmp_path / "s", tmp_path / "out")
+    rows = results.grade(tmp_path / "s", tmp_path / "out")
     feedback.write(rows, tmp_path / "out", trusted=False)
     assert rows[0]["points"] == 0 and len(given) > 30
     written = "\n".join(path.read_text(encoding="utf-8") for path in (tmp_path / "out").rglob("*.*"))
@@ -483,54 +485,54 @@ def test_a_second_run_grades_only_what_changed(tmp_path, collected):
     root, out = tmp_path / "s", tmp_path / "out"
     for name in ("anna", "bo", "cem"):
         put(root, f"{name}/12_a.py", content=f"# {name}".encode())
-    first = grading.grade(root, out)
+    first = results.grade(root, out)
     assert sorted(sources for sources, _ in collected) == [["# anna"], ["# bo"], ["# cem"]]
     stamps = {p: p.stat().st_mtime_ns for p in (out / "rows").iterdir()}
     assert len(stamps) == 3
 
     collected.clear()
-    assert grading.grade(root, out) == first and not collected
+    assert results.grade(root, out) == first and not collected
     assert {p: p.stat().st_mtime_ns for p in (out / "rows").iterdir()} == stamps
 
     put(root, "bo/12_a.py", content=b"# bo again")
     put(root, "dua/12_a.py", content=b"# dua")
-    assert len(grading.grade(root, out)) == 4
+    assert len(results.grade(root, out)) == 4
     assert sorted(sources for sources, _ in collected) == [["# bo again"], ["# dua"]]
     assert sum(p.stat().st_mtime_ns != stamps.get(p) for p in (out / "rows").iterdir()) == 2
 
     collected.clear()
     shutil.rmtree(root / "anna")
-    assert [r["learner"] for r in grading.grade(root, out)] == ["bo", "cem", "dua"] and not collected
+    assert [r["learner"] for r in results.grade(root, out)] == ["bo", "cem", "dua"] and not collected
     for again in ({"timeout": 9.0}, {"seed": 3}):
         collected.clear()
-        grading.grade(root, out, **again)
+        results.grade(root, out, **again)
         assert len(collected) == 3
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"learner": "anna"}', b"\xff"])
 def test_a_damaged_row_is_graded_again(tmp_path, collected, damage):
     put(tmp_path / "s", "anna/12_a.py")
-    whole = grading.grade(tmp_path / "s", tmp_path / "out")
+    whole = results.grade(tmp_path / "s", tmp_path / "out")
     only, = (tmp_path / "out" / "rows").iterdir()
     only.write_bytes(damage)
-    again = grading.grade(tmp_path / "s", tmp_path / "out")
+    again = results.grade(tmp_path / "s", tmp_path / "out")
     assert len(collected) == 2 and [{**r, "seconds": 0} for r in again] == [{**r, "seconds": 0} for r in whole]
 
 
 def test_a_change_of_the_course_grades_again(tmp_path, collected, monkeypatch):
     put(tmp_path / "s", "anna/12_a.py")
-    assert {p.name for p in grading.SOURCES} >= {"lesson_12.py", "engine.py", "worker.py", "ops.py", "losses.py"}
-    grading.grade(tmp_path / "s", tmp_path / "out")
+    assert {p.name for p in results.SOURCES} >= {"lesson_12.py", "engine.py", "worker.py", "ops.py", "losses.py"}
+    results.grade(tmp_path / "s", tmp_path / "out")
     put(tmp_path, "more.py")
-    monkeypatch.setattr(grading, "SOURCES", [*grading.SOURCES, tmp_path / "more.py"])
-    grading.grade(tmp_path / "s", tmp_path / "out")
+    monkeypatch.setattr(results, "SOURCES", [*results.SOURCES, tmp_path / "more.py"])
+    results.grade(tmp_path / "s", tmp_path / "out")
     assert len(collected) == 2
 
 
 def test_a_seed_repeats_a_run_and_without_one_every_run_differs(tmp_path, collected):
     put(tmp_path / "s", "anna/12_a.py", "bo/12_a.py")
     for i, seed in enumerate((5, 5, 6, None, None)):
-        grading.grade(tmp_path / "s", tmp_path / f"out{i}", seed=seed)
+        results.grade(tmp_path / "s", tmp_path / f"out{i}", seed=seed)
     inputs = [str([e.case for _, prepared in tasks for e in prepared]) for _, tasks in collected]
     assert inputs[0::2] == inputs[1::2]                           # all learners of a run have the same inputs
     a, b, c, d, e = inputs[0::2]
@@ -547,7 +549,7 @@ def test_one_failure_of_the_judge_does_not_end_the_run(tmp_path, monkeypatch):
     put(tmp_path / "s", "anna/12_a.py", "cem/12_a.py")
     put(tmp_path / "s", "bo/12_a.py", content=b"bad")
     for _ in range(2):                                            # the second run tries again
-        rows = grading.grade(tmp_path / "s", tmp_path / "out")
+        rows = results.grade(tmp_path / "s", tmp_path / "out")
         assert [bool(r["reason"]) for r in rows] == [False, True, False]
         assert "ZeroDivisionError" in rows[1]["reason"] and "secret" not in json.dumps(rows) and rows[1]["points"] == 0 and rows[1]["of"] == 13
 
@@ -562,7 +564,7 @@ def test_a_file_that_may_not_be_read_has_its_row(tmp_path, collected, monkeypatc
         return old(path)
 
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
-    anna, bo = grading.grade(tmp_path / "s", tmp_path / "out")
+    anna, bo = results.grade(tmp_path / "s", tmp_path / "out")
     assert anna["reason"] == "The file cannot be read: Permission denied." and bo["reason"] == ""
 
 
@@ -583,13 +585,13 @@ def test_an_interrupt_keeps_what_is_graded_and_does_not_wait(tmp_path, monkeypat
     put(tmp_path / "s", "bo/12_a.py", "cem/12_a.py", content=b"slow")
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        grading.grade(tmp_path / "s", tmp_path / "out", progress=interrupted)
+        results.grade(tmp_path / "s", tmp_path / "out", progress=interrupted)
     assert time.monotonic() - started < 20
     kept = [json.loads(p.read_text())["learner"] for p in (tmp_path / "out" / "rows").iterdir()]
     assert kept == ["anna"]
     monkeypatch.setattr(sandbox, "collect", lambda sources, tasks, *rest: {e.name: "absent" for e, _ in tasks})
     seen = []
-    rows = grading.grade(tmp_path / "s", tmp_path / "out", progress=lambda n, finished: seen.append(n) or finished)
+    rows = results.grade(tmp_path / "s", tmp_path / "out", progress=lambda n, finished: seen.append(n) or finished)
     assert [r["learner"] for r in rows] == ["anna", "bo", "cem"] and seen == [2]
 
 
@@ -618,7 +620,7 @@ def test_a_killed_run_loses_no_finished_grade(bubblewrap, tmp_path, how):
     stamps = {p: p.stat().st_mtime_ns for p in (out / "rows").glob("*.json")}
     assert len(stamps) == 2
     put(root, "cem/12_a.py", content=b"\xff")
-    rows = grading.grade(root, out, timeout=300.0)
+    rows = results.grade(root, out, timeout=300.0)
     assert [r["learner"] for r in rows] == ["anna", "bo", "cem"]
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps and len(list((out / "rows").glob("*.json"))) == 3
 
@@ -720,7 +722,7 @@ def test_a_course_below_a_mounted_place_is_hidden(bubblewrap, tmp_path, monkeypa
     put(tmp_path, "12_a.ipynb", content=bank.as_notebook([
         bank.answer("conv2d", f"import os\nreturn int(os.path.isdir({str(ROOT)!r})) and (_ for _ in ()).throw(ValueError)"),
         *(kind.source for kind in spies.values())]))
-    graded = grading.grade_one(submissions.Submission("anna", 12, tmp_path / "12_a.ipynb"), TASKS, 20.0, False)
+    graded = results.grade_one(submissions.Submission("anna", 12, tmp_path / "12_a.ipynb"), TASKS, 20.0, False)
     assert graded["reason"] == "" and graded["points"] == 0 and "ValueError" in graded["exercises"][0]["reason"]
 
 
@@ -730,11 +732,11 @@ def test_a_course_below_a_mounted_place_is_hidden(bubblewrap, tmp_path, monkeypa
 @pytest.fixture(scope="module")
 def worker():
     """worker.py, which finds its neighbours as it does in the sandbox."""
-    sys.path.insert(0, str(sandbox.HERE))
+    sys.path.insert(0, str(sandbox.INSIDE))
     try:
         import worker
     finally:
-        sys.path.remove(str(sandbox.HERE))
+        sys.path.remove(str(sandbox.INSIDE))
     return worker
 
 
@@ -751,7 +753,7 @@ def graded(worker, exercise, prepared, function):
             continue
         sent = frames.unpack(*parts(frames.pack({"damaged": seen.damaged}, [seen.value, tuple(seen.gradients)])))
         found.append(sandbox.observed(*sent, len(case.gradients)))
-    return grading._judged(exercise, prepared, found)
+    return results._judged(exercise, prepared, found)
 
 
 def test_right_answers_are_never_refused(worker):

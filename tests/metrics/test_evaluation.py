@@ -21,7 +21,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 import aigc_lessons as al
 from aigc_lessons import metrics
-from aigc_lessons.data.bundled import resize, to_bytes
+from aigc_lessons.data.pixels import resize, to_bytes
 from aigc_lessons.metrics import evaluation
 
 FID, KID, IS = "frechet_inception_distance", "kernel_inception_distance_mean", "inception_score_mean"
@@ -54,7 +54,7 @@ def noise(n, shape=(1, 32, 32), seed=0):
 @pytest.mark.parametrize("name, n, m", [("digits", 600, 600), ("shapes", 600, 600), ("digits", 150, 400), ("shapes", 500, 90)])
 def test_our_functions_agree_with_torch_fidelity(name, n, m):
     judge = metrics.Judge(name)
-    generated = to_bytes(al.training.shipped(f"projection-{name}").sample(n, seed=1))
+    generated = to_bytes(al.shipped(f"projection-{name}").sample(n, seed=1))
     real = to_bytes(al.data.load(name).images[-m:])
     values, (fake, logits), (true, real_logits) = evaluation.fidelity(judge.read_bytes, generated, real, judge.scale)
     assert fake.shape == (n, 64) and true.shape == (m, 64) and logits.shape == (n, judge.n_classes) and real_logits.shape == (m, judge.n_classes)
@@ -103,7 +103,7 @@ def test_the_report_holds_torch_fidelitys_values_with_our_intervals(digits):
 
 @pytest.mark.parametrize("name", metrics.judges())
 def test_the_judge_is_the_shipped_classifier(name):
-    judge, classifier = metrics.Judge(name), al.training.shipped(f"classifier-{name}")
+    judge, classifier = metrics.Judge(name), al.shipped(f"classifier-{name}")
     images = al.data.load(name).images[:40]
     features, logits = judge(images)
     assert not judge.training and features.shape == (40, 64) and logits.shape == (40, judge.n_classes)

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from aigc_lessons import notebooks as tool
+from aigc_lessons.authors import notebooks as tool
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 CELLS = (

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from aigc_lessons import notebooks as tool
+from aigc_lessons.authors import notebooks as tool
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS, SOLUTIONS, EXERCISES = (sorted((ROOT / folder).glob("*.ipynb"))
@@ -77,14 +77,14 @@ def test_numbers_are_not_used_twice():
 def test_valid_and_tidy(path):
     raw = path.read_text(encoding="utf-8")
     nbformat.validate(json.loads(raw))
-    assert raw == tool.text(tool.tidy(tool.read(path))), f"python -m aigc_lessons.notebooks tidy {path}"
+    assert raw == tool.text(tool.tidy(tool.read(path))), f"python -m aigc_lessons.authors.notebooks tidy {path}"
 
 
 @each(LESSONS + SOLUTIONS + EXERCISES)
 def test_begins_with_the_setup_cell(path):
     first = code(path)[0]
     assert "setup" in tags(first)
-    assert first.source == tool.SETUP, f"python -m aigc_lessons.notebooks setup {path}"
+    assert first.source == tool.SETUP, f"python -m aigc_lessons.authors.notebooks setup {path}"
 
 
 @each(LESSONS + SOLUTIONS + EXERCISES)

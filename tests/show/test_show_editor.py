@@ -153,7 +153,7 @@ def test_the_screen_shows_picture_hole_and_brush(channels):
     before = decode(editor.screen.value)
     scale = before.shape[0] // H
     assert before.shape == (H * scale, W * scale, 3) and scale >= 2
-    cell = lambda canvas, row, column: canvas[row * scale:(row + 1) * scale, column * scale:(column + 1) * scale]  # noqa: E731
+    cell = lambda canvas, row, column: canvas[row * scale:(row + 1) * scale, column * scale:(column + 1) * scale]
     assert (cell(before, 15, 30) == 102).all() and (cell(before, 5, 8) == 102).all()       # (-0.2 + 1) / 2 * 255
     inside, outside = cell(before, 5, 7)[scale // 2], cell(before, 5, 6)[scale // 2]
     assert (inside[0] == 255).all() and (outside[-1] == 0).all()                          # the outline: light within, dark around

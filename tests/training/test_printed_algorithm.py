@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import aigc_lessons as al
 from aigc_lessons.data import ImageSet
 from aigc_lessons.models.adversary import averaged
-from aigc_lessons.models.common import evaluating
+from aigc_lessons.models.checks import evaluating
 from aigc_lessons.models.dcgan import gan_step
 from aigc_lessons.training import Batch, loop
 

@@ -1,0 +1,264 @@
+"""Keep the notebooks in order: python -m aigc_lessons.authors.notebooks COMMAND
+
+run FILES          execute each in a fresh kernel, from its own folder, and write it back tidied. A notebook
+                   in which a cell fails is left as it was. AIGC_PROFILE is laptop unless it is set: the
+                   course stores what a laptop gives.
+tidy FILES         rewrite each in the one canonical form, without running it
+check FILES        say which are not in that form (exit code 1)
+setup FILES        write the course's setup cell into each (the cell tagged `setup`, or a new first code cell)
+exercises          make every exercises/NN_name.ipynb anew from solutions/NN_name.ipynb
+exercises --check  say which of them are out of date (exit code 1)
+cover              draw notebooks/cover.png, the picture in the README
+"""
+import argparse
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+
+from ..exercises.engine import STUB
+from ..files import write_atomically
+from ..settings import COURSE
+
+METADATA = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"}}
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+SETUP = '''\
+# Setup: run this cell first. Where the course is installed it does nothing but the last line.
+import importlib.util, os, subprocess, sys
+from pathlib import Path
+
+REPOSITORY = "https://github.com/OWNER/aigc-lessons"             # a fork changes this line alone
+
+def missing(name):
+    return importlib.util.find_spec(name) is None
+
+if missing("aigc_lessons"):
+    here = Path.cwd()
+    places = (here, *here.parents, here / "aigc-lessons")
+    root = next((p for p in places if (p / "aigc_lessons" / "__init__.py").exists()), None)
+    hosted = "COLAB_RELEASE_TAG" in os.environ or "KAGGLE_KERNEL_RUN_TYPE" in os.environ
+    if hosted and root is None:
+        root = here / "aigc-lessons"
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+    if root is None:
+        raise ModuleNotFoundError("Open this notebook in the course's folder, or run there: pip install -e .")
+    sys.path.insert(0, str(root))
+    absent = [name for name in ("torch_fidelity", "safetensors") if hosted and missing(name)]
+    if absent:                                                   # --no-deps leaves the host's own torch alone
+        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *absent], check=True)
+
+import aigc_lessons as al'''
+
+
+def read(path):
+    """The notebook at `path`. Raises ValueError, naming the file, if it is not a notebook."""
+    try:
+        nb = nbformat.read(path, as_version=4)
+        nbformat.validate(nb)
+        return nb
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError,
+            AttributeError) as error:                             # AttributeError: JSON, but not an object
+        reason = str(error).strip().splitlines()[0][:200]
+        raise ValueError(f"{path} is not a readable notebook: {reason}. Restore it, as with git.") from error
+
+
+def text(nb):
+    """The canonical file content of a tidied notebook."""
+    return nbformat.writes(nb).rstrip("\n") + "\n"
+
+
+def tidy(nb):
+    """Bring a notebook, in place, into the one form that is committed. Returns it.
+
+    Kept: sources, tags, outputs, execution counts, cell ids.
+    Dropped: editor settings, timings, widget state, blanks at the ends of code lines.
+    """
+    nb.metadata = nbformat.from_dict(METADATA)
+    nb.nbformat_minor = 5
+    for i, cell in enumerate(nb.cells):
+        tags = cell.metadata.get("tags")
+        cell.metadata = nbformat.from_dict({"tags": sorted(tags)} if tags else {})
+        cell.setdefault("id", f"cell-{i:02d}")                    # notebooks older than format 4.5 have none
+        cell.source = cell.source.rstrip()
+        if cell.cell_type == "code":                              # in markdown such blanks are a line break
+            cell.source = "\n".join(line.rstrip() for line in cell.source.split("\n"))
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if len(data) > 1:
+                data.pop(WIDGET, None)                            # a random id, of no use without its kernel
+            if "metadata" in output:
+                output.metadata = nbformat.from_dict({})
+    return nb
+
+
+def run(path):
+    """Execute a notebook from its own folder in a fresh kernel. Returns it, tidied; writes nothing.
+
+    Raises RuntimeError that names the file, the cell and the error.
+    """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
+    nb, started = read(path), []
+    client = NotebookClient(nb, timeout=None, kernel_name="python3", coalesce_streams=True,
+                            record_timing=False, store_widget_state=False,
+                            resources={"metadata": {"path": str(path.resolve().parent)}},
+                            on_cell_start=lambda cell, cell_index: started.append(cell_index))
+    try:
+        client.execute(env={"AIGC_PROFILE": "laptop", **os.environ})
+    except (CellExecutionError, DeadKernelError) as error:
+        died = isinstance(error, DeadKernelError)
+        what = "the kernel died; was there enough memory?" if died else f"{error.ename}: {error.evalue}"
+        cell = nb.cells[started[-1]]
+        raise RuntimeError(f"{path}, cell {started[-1] + 1} of {len(nb.cells)} (id {cell.id}): {what}\n"
+                           f"The cell begins: {cell.source[:200]}\nThe file is left as it was.") from error
+    return tidy(nb)
+
+
+def set_setup(nb):
+    """Write SETUP into the cell tagged `setup`, or into a new first code cell. Returns it, tidied."""
+    cell = next((c for c in nb.cells if "setup" in c.metadata.get("tags", [])), None)
+    if cell is None:
+        cell = nbformat.v4.new_code_cell(id="setup", metadata={"tags": ["setup"]})
+        first = next((i for i, c in enumerate(nb.cells) if c.cell_type == "code"), len(nb.cells))
+        nb.cells.insert(first, cell)
+    cell.source = SETUP
+    return tidy(nb)
+
+
+def blank(source):
+    """The source of an exercise cell: what stands between the marks gives way to a NotImplementedError.
+
+    The error names the outermost function or class around the blank.
+    Raises ValueError: a mark without its partner, or outside any function.
+    """
+    lines, name, inside = [], None, False
+    for line in source.split("\n"):
+        mark = line.strip()
+        if found := re.match(r"(?:def|class) (\w+)", line):
+            name = found[1]
+        if mark == (BEGIN if inside else END):
+            raise ValueError(f"{mark!r} without its partner")
+        if mark == BEGIN:
+            if name is None or line == mark:
+                raise ValueError(f"{BEGIN!r} outside a function: a blank is part of a function's body")
+            lines.append(line.replace(BEGIN, f'raise NotImplementedError("{STUB.format(name=name)}")'))
+        if not inside and mark != BEGIN:
+            lines.append(line)
+        inside = mark == BEGIN or inside and mark != END
+    if inside:
+        raise ValueError(f"{BEGIN!r} without its partner")
+    return "\n".join(lines)
+
+
+def exercise(path):
+    """The exercise notebook for the solution at `path`: blanks in place of answers, no outputs."""
+    nb = read(path)
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            try:
+                cell.source = blank(cell.source)
+            except ValueError as error:
+                raise ValueError(f"{path}, cell {cell.id}: {error}.") from None
+    return tidy(nb)
+
+
+def exercises(course=COURSE, check=False):
+    """Make exercises/ from solutions/, or with `check` only compare. Returns the exercise files that differ.
+
+    A notebook in exercises/ that has no solution counts as different; it is never removed.
+    """
+    solutions = sorted(course.glob("solutions/*.ipynb"))
+    names = {solution.name for solution in solutions}
+    stale = [path for path in sorted(course.glob("exercises/*.ipynb")) if path.name not in names]
+    for solution in solutions:
+        target, content = course / "exercises" / solution.name, text(exercise(solution))
+        if not target.exists() or target.read_text(encoding="utf-8") != content:
+            stale.append(target)
+            if not check:
+                write_atomically(target, content.encode())
+    return stale
+
+
+def cover():
+    """The README's picture: what part 1 does to one photograph, eight times."""
+    import torch
+    import torch.nn.functional as F
+    from matplotlib import colormaps
+
+    from .. import data, ops, show
+    photo = data.photo("chelsea", 96)
+    grey = photo.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    each = lambda image, kernel, **how: ops.conv2d(image.transpose(0, 1), kernel[None, None], **how).transpose(0, 1)
+    up = lambda image, k: F.conv_transpose2d((image + 1).transpose(0, 1) / 2, torch.full((1, 1, k, k), 4 / k**2), stride=2).transpose(0, 1)
+    small = F.interpolate(photo[..., 10:58, 14:62], (49, 49), mode="area")
+    seen = torch.ones(1, 1, 1, 1)
+    for _ in range(16):
+        seen = ops.conv_transpose2d(seen, torch.ones(1, 1, 5, 5) / 25)
+    bell = torch.tensor(colormaps["viridis"]((seen[0, 0] / seen.max()).numpy()))[None, ..., :3].movedim(-1, 1).float() * 2 - 1
+    cells = {"a photo": photo, "turned by hand": ops.warp(photo + 1, ops.rotation_matrix(30)) - 1,
+             "random pixels": torch.rand(1, 1, 96, 96, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1, -1) * 2 - 1,
+             "edges": each(grey, torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]), padding=1) / 2,
+             "pooling": ops.max_pool2d(photo, 6, 6), "what a pixel sees": bell,
+             "a checkerboard": up(small, 3)[..., 2:-1, 2:-1] * 2 - 1, "and its cure": up(small, 4)[..., 2:-2, 2:-2] * 2 - 1}
+    images = torch.cat([F.interpolate(c.clamp(-1, 1), (96, 96)) for c in cells.values()])
+    return show.grid(images, labels=list(cells), columns=4, alt="Eight pictures made in part 1 of the course")
+
+
+MAKE = {"run": run, "tidy": lambda path: tidy(read(path)), "check": lambda path: tidy(read(path)),
+        "setup": lambda path: set_setup(read(path))}
+
+
+def rewrite(command, path):
+    """Apply a command of MAKE to one file, with a line of progress. Returns whether all is well."""
+    print(f"{path} ...", end=" ", flush=True)
+    start = time.monotonic()
+    try:
+        old, new = path.read_text(encoding="utf-8"), text(MAKE[command](path))
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"failed\n{error}")
+        return False
+    if command == "check" and new != old:
+        print(f"not tidy. To make it so: python -m aigc_lessons.authors.notebooks tidy {path}")
+        return False
+    if new != old:
+        write_atomically(path, new.encode())
+    print(f"{'unchanged' if new == old else 'written'}, {time.monotonic() - start:.1f} s")
+    return True
+
+
+def main(arguments=None):
+    """The command line. Returns the exit code: 0, or 1 if a notebook failed or is not as it should be."""
+    parser = argparse.ArgumentParser(prog="python -m aigc_lessons.authors.notebooks", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in MAKE:
+        commands.add_parser(name).add_argument("files", nargs="+", type=Path, metavar="FILE")
+    commands.add_parser("exercises").add_argument("--check", action="store_true")
+    commands.add_parser("cover")
+    given = parser.parse_args(arguments)
+    if given.command == "cover":
+        cover().save(COURSE / "notebooks" / "cover.png")
+        return 0
+    if given.command != "exercises":
+        return int(not all([rewrite(given.command, path) for path in given.files]))
+    try:
+        stale = exercises(check=given.check)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for path in stale:
+        orphan = not (COURSE / "solutions" / path.name).exists()
+        print(f"{path}: " + ("has no solution; remove it or write one" if orphan else
+                             "out of date; run: make exercises" if given.check else "written"))
+    return int(given.check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

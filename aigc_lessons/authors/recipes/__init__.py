@@ -1,0 +1,41 @@
+"""How each set of shipped weights is made: `aigc-lessons train NAME --save` runs the recipe of that name."""
+import platform
+
+import torch
+
+from ...settings import profile, seed_everything, settings
+from ...shipped import half_precision, save_weights
+from ...training import cosine, fit
+from . import classifiers, conditional, generators, repair, translation
+from .recipe import Recipe
+
+__all__ = ["RECIPES", "Recipe", "score", "train"]
+
+RECIPES = {**classifiers.RECIPES, **generators.RECIPES, **conditional.RECIPES, **repair.RECIPES, **translation.RECIPES}
+
+
+def score(name, model):
+    """The measures that the manifest records for `name`, taken anew."""
+    return RECIPES[name].score(model, RECIPES[name].data()[1])
+
+
+def train(name, seed=0, save=False, checkpoint=None):
+    """Make the weights `name`. Returns (model, history, metrics). With `save`, they replace the shipped ones."""
+    recipe = RECIPES[name]
+    seed_everything(seed)
+    train_set, test_set = recipe.data()
+    model = recipe.model(**recipe.arguments)
+    steps = settings(steps=recipe.steps).steps
+    history = fit(model, train_set, steps=steps, seed=seed, batch_size=recipe.batch_size,
+                  schedule=cosine(steps) if recipe.cosine else None, checkpoint=checkpoint)
+    half_precision(model)
+    scores = {k: round(v, 5) for k, v in recipe.score(model, test_set).items()}
+    if save and not history.interrupted:
+        sets = train_set if isinstance(train_set, tuple) else (train_set,)
+        names = " and ".join(dict.fromkeys(ds.name for ds in sets))
+        save_weights(model, name, {
+            "model": recipe.model.__name__, "arguments": recipe.arguments, "data": names,
+            "command": f"aigc-lessons train {name} --save" + (f" --seed {seed}" if seed else ""), "profile": profile(), "seed": seed,
+            "steps": history.steps, "seconds": round(history.seconds, 1), "torch": torch.__version__, "python": platform.python_version(),
+            "licence": f"MIT; trained on {names}: {sets[0].licence}", "metrics": scores})
+    return model, history, scores

@@ -1,0 +1,46 @@
+"""From one kind of picture to another: lessons 43 and 44."""
+from ... import data, models, shipped
+from .recipe import Recipe
+
+
+def _edges():
+    """Outlines and the shapes they are of: 4,000 pairs to learn from, 500 others to test on."""
+    return tuple(data.shape_domains("outline", "plain", n=n, seed=seed) for n, seed in ((4_000, 0), (500, 1)))
+
+
+def _day_and_night():
+    """Unpaired to learn from; the test scenes are pairs, so that the error can be measured."""
+    return data.shape_domains("day", "night", n=3_000, seed=0, paired=False), data.shape_domains("day", "night", n=500, seed=1)
+
+
+def _from_edges(model, test):
+    edges, shapes = test
+    drawn = model.translate(edges.images)
+    read = shipped("classifier-shapes").predict(drawn).argmax(1)
+    return {"l1": (drawn - shapes.images).abs().mean().item(), "kind_accuracy": (read // 6 == shapes.labels // 6).float().mean().item()}
+
+
+def _day_night_error(model, test):
+    day, night = test
+    return {"l1_to_night": (model.translate(day.images, to="B") - night.images).abs().mean().item(),
+            "l1_to_day": (model.translate(night.images, to="A") - day.images).abs().mean().item()}
+
+
+def _grass_and_brick():
+    return tuple(data.texture_domains("grass", "brick", n=n, split=split) for n, split in ((2_000, "train"), (500, "test")))
+
+
+def _read_as_target(model, test):
+    judge = shipped("classifier-textures")
+    grass, brick = (ds.images for ds in test)
+    read = lambda images, name: (judge.predict(images).argmax(1) == data.bundled.TEXTURES.index(name)).float().mean().item()
+    return {"read_as_brick": read(model.translate(grass, to="B"), "brick"), "read_as_grass": read(model.translate(brick, to="A"), "grass")}
+
+
+RECIPES = {
+    "pix2pix-shapes": Recipe(models.Pix2Pix, dict(width=12, l1_weight=10.0), _edges, (20, 1_500, 1_500), _from_edges, 32),
+    "pix2pix-l1-shapes": Recipe(models.Pix2Pix, dict(width=12, adversarial=False), _edges, (20, 1_500, 1_500), _from_edges, 32),
+    "pix2pix-adversarial-shapes": Recipe(models.Pix2Pix, dict(width=12, l1_weight=0.0), _edges, (20, 1_500, 1_500), _from_edges, 32),
+    "cyclegan-textures": Recipe(models.CycleGAN, dict(channels=1, width=16), _grass_and_brick, (20, 1_000, 1_000), _read_as_target, 16),
+    "cyclegan-shapes": Recipe(models.CycleGAN, dict(channels=3, width=16), _day_and_night, (20, 1_500, 1_500), _day_night_error, 16),
+}

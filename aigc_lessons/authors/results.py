@@ -1,0 +1,146 @@
+"""RESULTS.md: every generator that ships, measured by one command (`make results`)."""
+import platform
+import sys
+import time
+from datetime import date
+from importlib.metadata import version
+
+import torch
+from tqdm.auto import tqdm
+
+from .. import data, metrics, shipped
+from ..files import write_atomically
+from ..settings import COURSE, device
+from ..shipped import manifest
+from .recipes import RECIPES
+
+N = 2_000                                       # pictures a comparison, where the data has as many
+COLUMNS = ("fid", "kid", "inception_score", "precision", "recall", "modes", "accuracy")
+
+
+def makes_pictures(name):
+    """Does this model draw from noise? Classifiers, what mends and what translates do not."""
+    return hasattr(RECIPES[name].model, "sample")
+
+
+def judge_for(name):
+    """The features for a data set: its judge's, or block means where it has none."""
+    return name if name in metrics.judges() else "pixels"
+
+
+def some(images, n, seed):
+    """n of the images, chosen at random; all of them if there are no more."""
+    return images[torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n]]
+
+
+def sampled(name, n=N, seed=1):
+    """(pictures, labels or None, samples a second) of a shipped generator; a conditional one is told each class in turn."""
+    model = shipped(name)
+    model.sample(4)                             # the first call is slower
+    start = time.perf_counter()
+    images = model.sample(n, seed=seed)
+    rate = n / (time.perf_counter() - start)
+    classes = getattr(model, "n_classes", None)
+    return images, None if classes is None else torch.arange(n) % classes, rate
+
+
+def translations(name):
+    """{what: (translated pictures, real pictures of the target, features)} of a model that translates, on its recipe's test set."""
+    model, (a, b) = shipped(name), RECIPES[name].data()[1]
+    judge = "textures" if name.endswith("textures") else "shapes"
+    if RECIPES[name].model.__name__ == "Pix2Pix":
+        return {f"{a.name} to {b.name}": (model.translate(a.images), b.images, judge)}
+    return {f"{a.name} to {b.name}": (model.translate(a.images, to="B"), b.images, judge),
+            f"{b.name} to {a.name}": (model.translate(b.images, to="A"), a.images, judge)}
+
+
+def _cells(report):
+    """One cell a measure: value and interval, or a dash."""
+    shown = lambda m: "–" if m is None else f"{m.value:.4g} ({m.low:.4g} to {m.high:.4g})"
+    return [str(report.fid.n), *(shown(getattr(report, column)) for column in COLUMNS)]
+
+
+def _table(head, rows):
+    return "\n".join(["| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows]])
+
+
+def _about(name):
+    """Parameters of one network of each, training seconds, and the beginning of the weights' hash."""
+    record = manifest()[name]
+    count = sum(p.numel() for p in shipped(name).parameters())
+    return [f"{count:,}", f"{record['seconds']:.0f}", record["sha256"][:12]]
+
+
+def page():
+    """RESULTS.md as text."""
+    names = sorted(RECIPES)
+    measures = ["n", "FID", "KID", "Inception Score", "precision", "recall", "modes", "accuracy"]
+    floor, generators, translators, menders = [], [], [], []
+    for name in ("digits", "shapes", "textures"):
+        images = RECIPES[f"classifier-{name}"].data()[1].images if name == "textures" else data.load(name).images
+        shuffled = some(images, 2 * N, 0)
+        half = len(shuffled) // 2
+        floor.append([name, *_cells(metrics.evaluate(shuffled[:half], shuffled[half:], name))])
+    for name in tqdm(names, desc="measuring"):
+        if makes_pictures(name):
+            origin, size = manifest()[name]["data"], manifest()[name]["arguments"].get("image_shape", (1, 32, 32))[-1]
+            real = some(data.load(origin, size=size).images, N, 0)
+            images, labels, rate = sampled(name, len(real))
+            features = judge_for(origin)
+            report = metrics.evaluate(images, real, features, labels=labels)
+            generators.append([f"`{name}`", f"{origin} {size}x{size}", features, *_cells(report), *_about(name), f"{rate:,.0f}"])
+        elif hasattr(RECIPES[name].model, "translate"):
+            for what, (made, real, features) in translations(name).items():
+                translators.append([f"`{name}`", what, features, *_cells(metrics.evaluate(made, real, features))[:-2], *_about(name)])
+        elif hasattr(RECIPES[name].model, "restore"):
+            menders.append([f"`{name}`", ", ".join(f"{k.replace('_', ' ')} {v:.2f} dB" for k, v in manifest()[name]["metrics"].items()), *_about(name)])
+    about = ["parameters", "training, s", "sha256"]
+    versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "torch-fidelity", "numpy", "scikit-learn"))
+    return f"""# What every shipped generator scores
+
+Made by `make results` on {date.today()}, Python {platform.python_version()}, {versions}, device {device().type}, threads {torch.get_num_threads()}. Do not edit it: run the command again.
+
+Lesson 51 explains each measure. In brackets: the 95 % interval, by bootstrap (FID, KID, Inception Score, modes) or Wilson (precision, recall, accuracy);
+it says how far a number scatters from sample to sample, not from one training to another. More is better, but for FID and KID.
+
+**What may be compared with what.** Features are those of the course's own judges, classifiers of lesson 13, so **no FID or KID here is comparable with a
+published one**, nor with another judge's. FID also depends on the number of pictures, n on each side. The real pictures are drawn from the whole data set,
+training pictures included. A model of 16x16 pixels is judged on pictures enlarged to 32x32, real ones too.
+
+## For comparison: real pictures against other real pictures
+
+Halves of the data, chosen at random. FID grows as n shrinks, and the halves of digits are half of what the generators below are compared with; and a generator that shows
+only what is safe can have a higher precision than real pictures. So a number below can be better than here without being better pictures.
+
+{_table(["data", *measures], floor)}
+
+## Generators
+
+Modes: effective number of classes among those the judge is sure of. Accuracy: how often the judge reads what a conditional generator was told. Parameters:
+of all networks of the model, averaged copies included. Training seconds: as the manifest recorded them on 2 cores, some of them while the machine was busy.
+Samples a second: on the machine that made this page. `pixels`: faces have no judge, so means of 8x8 blocks take the place of features.
+
+{_table(["weights", "data", "features", *measures, *about, "samples/s"], generators)}
+
+## Translators
+
+On their test sets, against the real pictures of the target. The judge for shapes knows the plain ones; day and night are new to it.
+
+{_table(["weights", "what", "features", *measures[:-2], *about], translators)}
+
+## What mends pictures
+
+Measured against the true picture, so no features are needed: peak signal-to-noise ratio, as the manifest records it.
+
+{_table(["weights", "measured", *about], menders)}
+"""
+
+
+def main():
+    path = COURSE / "RESULTS.md"
+    write_atomically(path, page().encode())
+    print(f"Written: {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

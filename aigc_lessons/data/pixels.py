@@ -1,0 +1,30 @@
+"""Pixels: another size, grey for colour, and between bytes of 0 to 255 and floats of -1 to 1."""
+import torch
+import torch.nn.functional as F
+
+
+def resize(images, size):
+    """(N, C, H, W) in [-1, 1] -> (N, C, size, size), bicubic, anti-aliased when shrinking."""
+    shrinks = size < images.shape[-1]
+    return F.interpolate(images, (size, size), mode="bicubic", antialias=shrinks).clamp(-1, 1)
+
+
+def from_bytes(array):
+    """uint8 (H, W), (H, W, 3) or a batch of such -> float32 in [-1, 1] with channels before height and width."""
+    pixels = torch.as_tensor(array)
+    return pixels.movedim(-1, -3).contiguous().float() / 127.5 - 1 if pixels.shape[-1] == 3 else pixels.float()[..., None, :, :] / 127.5 - 1
+
+
+def to_bytes(images):
+    """float (N, C, H, W) in [-1, 1] -> uint8 of the same shape, on the CPU, rounded: -1 is 0, 1 is 255."""
+    return images.detach().to("cpu", torch.float32).mul(127.5).add(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def to_grey(images):
+    """(N, 3, H, W) -> (N, 1, H, W): the luminance, as in ITU-R BT.601; of a grey picture written three times, that picture."""
+    return (images * images.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
+
+
+def is_grey(images):
+    """Does each picture (N, 3, H, W) hold one channel three times, as `save_image` writes grey ones? Within a step of 8 bits."""
+    return bool(((images - images[:, :1]).abs() <= 1 / 255).all())

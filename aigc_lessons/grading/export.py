@@ -1,0 +1,120 @@
+"""The exercises for those who use another system: a course folder for nbgrader, an autograder for Gradescope. See TEACHING.md."""
+import io
+import json
+import zipfile
+from pathlib import Path
+
+from ..exercises import get, names
+from ..exercises.engine import prepare
+from ..settings import COURSE
+from . import sandbox, submissions
+from .results import grade_one, new_seed
+
+BEGIN = "### BEGIN SOLUTION"
+COURSE_FILES = ("pyproject.toml", "README.md", "LICENSE*", "aigc_lessons/**/*.py", "aigc_lessons/**/*.json")     # no weights, no pictures
+
+NBGRADER_CONFIG = '''c = get_config()
+c.CourseDirectory.course_id = "aigc-lessons"
+c.ClearSolutions.begin_solution_delimeter = "BEGIN SOLUTION"
+c.ClearSolutions.end_solution_delimeter = "END SOLUTION"
+# Two holes that nbgrader leaves open: a learner's cell may be tagged to be skipped, and a deleted test cell stays away.
+c.Execute.skip_cells_with_tag = "{tag}"
+c.OverwriteCells.add_missing_cells = True
+'''
+
+
+def nbgrader(out, tag):
+    """A course folder: nbgrader_config.py, and source/NN_name/NN_name.ipynb with nbgrader's metadata, one folder a lesson.
+
+    `nbgrader generate_assignment NN_name`, run there, makes release/. nbgrader's own autograder runs a submission and its checks in one
+    process, where a submission can change its grade; let `aigc-lessons grade` decide.
+
+    Args: out: a new or empty folder. tag: a random word, which no learner knows.
+    Returns: the assignments' names.
+    """
+    import nbformat
+    made = []
+    for path in sorted((COURSE / "solutions").glob("*.ipynb")):
+        book = nbformat.read(path, 4)
+        for cell in book.cells:
+            source = cell.source.strip()
+            cell.metadata.pop("nbgrader", None)
+            if cell.cell_type != "code":
+                continue
+            cell.outputs, cell.execution_count = [], None
+            name = next((n for n in names() if f"def {n}(" in source or f"class {n}" in source), None)
+            checked = next((n for n in names() if source.startswith(f'al.exercises.check("{n}"')), None)
+            if name and BEGIN in source:
+                cell.metadata["nbgrader"] = _mark(name, solution=True)
+            elif checked:                                   # a check prints; nbgrader gives points for cells that raise nothing
+                cell.source = f'result = {source}\nprint(result)\nassert result.outcome == "correct"'
+                cell.metadata["nbgrader"] = _mark(f"check_{checked}", grade=True, locked=True, points=get(checked).points)
+        folder = out / "source" / path.stem
+        folder.mkdir(parents=True)
+        nbformat.write(book, folder / path.name)
+        made.append(path.stem)
+    (out / "nbgrader_config.py").write_text(NBGRADER_CONFIG.format(tag=tag), encoding="utf-8")
+    return made
+
+
+def _mark(grade_id, grade=False, solution=False, locked=False, points=None):
+    mark = {"grade_id": grade_id, "grade": grade, "solution": solution, "locked": locked, "task": False, "schema_version": 3}
+    return mark if points is None else {**mark, "points": points}
+
+
+SETUP = """#!/usr/bin/env bash
+set -euo pipefail
+apt-get update -qq && apt-get install -y -qq python3-pip bubblewrap
+pip install --break-system-packages /autograder/source/course
+"""
+
+RUN = """#!/usr/bin/env bash
+cd /autograder/source/course && python3 -m aigc_lessons.grading.export /autograder/submission /autograder/results/results.json {lesson}{trust}
+"""
+
+
+def gradescope(out, lesson, trust=False):
+    """Write an autograder for one lesson: a zip with setup.sh, run_autograder and the course, without its weights and pictures.
+
+    trust: grade without a sandbox where the platform lets none run; otherwise nothing is graded there, and the learner's page says so.
+    """
+    names(lesson)                                           # refuses a lesson that has no exercises
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as file:
+        def add(name, text, mode=0o644):
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = mode << 16
+            file.writestr(entry, text)
+        add("setup.sh", SETUP, 0o755)
+        add("run_autograder", RUN.format(lesson=lesson, trust=" --trust" if trust else ""), 0o755)
+        for path in sorted(p for pattern in COURSE_FILES for p in COURSE.glob(pattern)):
+            add(f"course/{path.relative_to(COURSE)}", path.read_bytes())
+    Path(out).write_bytes(data.getvalue())
+
+
+def gradescope_results(row, sandboxed):
+    """A graded row as Gradescope's results.json wants it: a test an exercise, with its points and its sentence."""
+    output = row["reason"] or ("" if sandboxed else "Graded without a sandbox.")
+    return {"output": output, "stdout_visibility": "hidden",
+            "tests": [{"name": e["name"], "score": e["points"], "max_score": e["of"], "output": e["reason"], "visibility": "visible"}
+                      for e in row["exercises"]],
+            "extra_data": {"flags": row["flags"]}}
+
+
+def main(folder, results, lesson, trust=None):
+    """Grade the one submission in a folder and write results.json: what Gradescope runs. trust: "--trust", or nothing."""
+    lesson, folder = int(lesson), Path(folder)
+    tasks = [(get(name), prepare(get(name), new_seed())) for name in names(lesson)]
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".ipynb", ".py") and not p.is_symlink())
+    problem = None if len(files) == 1 else f"Hand in one notebook or .py file; there are {len(files)}."
+    no_sandbox = sandbox.unavailable()
+    if no_sandbox and trust != "--trust":
+        problem = "Nothing was graded: this platform lets no sandbox run. Your teacher has to decide."
+    trusted = bool(no_sandbox) and trust == "--trust"
+    row = grade_one(submissions.Submission("learner", lesson, files[0] if files else folder, problem), tasks, 60.0, trusted)
+    Path(results).write_text(json.dumps(gradescope_results(row, not trusted)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    import sys
+    main(*sys.argv[1:])

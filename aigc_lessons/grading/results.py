@@ -1,0 +1,161 @@
+"""grade: a fair number and a useful sentence for each submission. The bank, cases and comparison are the self-check's own;
+here are only isolation (sandbox.py), fresh seeds, and results that survive a stop."""
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from ..exercises import get, names
+from ..exercises.engine import STUB, fault, prepare, seen_in, verdict
+from ..files import write_atomically
+from . import sandbox, submissions
+
+FAILED = "The grader failed here, so a person must look, and the next run tries again:"
+JUDGING = threading.Lock()      # naming a mistake runs it, with torch's one random state
+SOURCES = sorted(Path(__file__).parents[1].rglob("*.py"))
+
+
+def version():
+    """Changes when the course does, so that a second run grades anew."""
+    return hashlib.sha256(b"".join(p.read_bytes() for p in SOURCES)).hexdigest()[:16]
+
+
+def fingerprint(submission, timeout, seed):
+    """What a grade rests on. Equal: the same grade holds."""
+    try:
+        small = submission.problem is None and submission.path.stat().st_size <= submissions.LARGEST
+        data = submission.path.read_bytes() if small else b""
+    except OSError:                                             # no permission, say; grade_one says so
+        data = b""
+    parts = (version(), str(submission.lesson), str(timeout), str(seed), submission.problem or "", hashlib.sha256(data).hexdigest())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def new_seed():
+    """One that nobody knows before."""
+    return secrets.randbelow(2**31)
+
+
+class Lessons:
+    """The prepared cases of each lesson asked for, made once a run: {lesson: list of (exercise, prepared)}."""
+
+    def __init__(self, seed):
+        self.seed, self.made = seed, {}
+
+    def __getitem__(self, lesson):
+        if lesson not in self.made:
+            self.made[lesson] = [(get(name), prepare(get(name), self.seed)) for name in names(lesson)]
+        return self.made[lesson]
+
+
+def grade_one(submission, tasks, timeout, trusted, stop=None):
+    """The row of one submission: a dictionary of plain values. `stop`: an Event that ends it."""
+    started = time.monotonic()
+    row = {"learner": submission.learner, "lesson": submission.lesson, "file": submission.path.name, "reason": "", "flags": [], "exercises": []}
+    reason = submission.problem
+    if reason is None:
+        try:
+            sources = submissions.read(submission.path)
+        except ValueError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = f"The file cannot be read: {error.strerror}."
+    if reason is None:
+        try:
+            row["flags"] = submissions.flags(sources)
+            with tempfile.TemporaryDirectory(prefix="grade-") as folder:
+                found = sandbox.collect(sources, tasks, folder, timeout, trusted, stop)
+            for exercise, prepared in tasks:
+                with JUDGING:
+                    row["exercises"].append(_judged(exercise, prepared, found[exercise.name]))
+                if "library call" in row["exercises"][-1]["reason"]:
+                    row["flags"].append(f"{exercise.name}: {row['exercises'][-1]['reason']}")
+        except Exception as error:                              # one submission must not end the run
+            reason = f"{FAILED} {type(error).__name__}. {error if isinstance(error, RuntimeError) else ''}".strip()
+    if reason is not None:
+        row["reason"] = reason
+        row["exercises"] = [_entry(exercise, "not graded", reason) for exercise, _ in tasks]
+    row["points"] = sum(e["points"] for e in row["exercises"])
+    row["of"] = sum(e["of"] for e in row["exercises"])
+    row["seconds"] = round(time.monotonic() - started, 2)
+    return row
+
+
+def _entry(exercise, outcome, reason, points=0, mistake=None):
+    return {"name": exercise.name, "outcome": outcome, "points": points, "of": exercise.points, "reason": reason, "mistake": mistake}
+
+
+def _judged(exercise, prepared, found):
+    """One exercise's entry. Its reason names a mistake or a case, never an input."""
+    if found == "absent":
+        return _entry(exercise, "not_attempted", f"{exercise.name} is not defined in this file.")
+    if isinstance(found, str):
+        return _entry(exercise, "error", found)
+    errors = [o.error for o in found if o is not None and o.error is not None]
+    if any(isinstance(e, NotImplementedError) and str(e) in ("", STUB.format(name=exercise.name)) for e in errors):
+        return _entry(exercise, "not_attempted", "The answer is still the empty one.")
+    library = [name for name in exercise.from_scratch for e in errors if str(e) == f"library call: {name.removesuffix('_transpose')}"]
+    if library:
+        return _entry(exercise, "wrong", f"A library call, {library[0]}, does what is to be written from scratch.")
+    if None in found:
+        return _entry(exercise, "error", f"There is no answer to {found.count(None)} of {len(found)} cases.")
+    seen = [seen_in(observation, expected) for observation, expected in zip(found, prepared)]
+    result = verdict(exercise, seen, prepared)
+    if result.outcome == "correct":
+        return _entry(exercise, "correct", "Correct.", result.points)
+    if result.mistake:
+        return _entry(exercise, result.outcome, f"{result.mistake}: {result.hint}", 0, result.mistake)
+    if errors:
+        return _entry(exercise, "error", f"It raises {type(errors[0]).__name__} in {len(errors)} of {len(found)} cases.")
+    wrong = [e.case.label.split(". The result")[0] for s, e in zip(seen, prepared) if fault(s, e, exercise.differentiable)]
+    return _entry(exercise, "wrong", f"Wrong in {len(wrong)} of {len(found)} cases, such as: {wrong[0]}.")
+
+
+def grade(root, out, lesson=None, jobs=2, timeout=20.0, trusted=False, seed=None, progress=lambda n, finished: finished):
+    """Grade every submission below `root`, and keep each row in out/rows as soon as it stands: list of rows.
+
+    Args:
+        lesson: that one only. jobs: submissions at a time. timeout: seconds for an exercise. trusted: without a sandbox.
+        seed: repeats a run; None draws a new one, and grades that stand stay.
+        progress: function (how many will be graded, iterator of the finished) -> iterator, to show them.
+    """
+    root, out = Path(root), Path(out)
+    lessons = {get(name).lesson for name in names()}
+    found = submissions.find(root, lessons, lesson)
+    prepared = Lessons(new_seed() if seed is None else seed)
+    (out / "rows").mkdir(parents=True, exist_ok=True)
+    rows, waiting = {}, []
+    for submission in found:
+        key = hashlib.sha256(os.fsencode(submission.path.relative_to(root))).hexdigest()[:24]
+        kept = out / "rows" / f"{key}.json"
+        print_of = fingerprint(submission, timeout, seed)
+        try:
+            row = json.loads(kept.read_text(encoding="utf-8"))
+            if row["fingerprint"] == print_of:
+                rows[key] = row
+                continue
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        waiting.append((submission, key, print_of))
+    for lesson_number in {s.lesson for s, _, _ in waiting if s.lesson in lessons}:
+        prepared[lesson_number]                             # prepared here, once, before threads share it
+    stop = threading.Event()
+    with ThreadPoolExecutor(jobs) as pool:
+        running = {pool.submit(grade_one, s, prepared[s.lesson] if s.lesson in lessons else [], timeout, trusted, stop): (s, key, p)
+                   for s, key, p in waiting}
+        try:
+            for done in progress(len(running), as_completed(running)):
+                submission, key, print_of = running[done]
+                row = done.result()
+                rows[key] = {**row, "fingerprint": "" if row["reason"].startswith(FAILED) else print_of}
+                write_atomically(out / "rows" / f"{key}.json", json.dumps(rows[key]).encode())
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return sorted(rows.values(), key=lambda row: (row["learner"], row["lesson"] or 0, row["file"]))

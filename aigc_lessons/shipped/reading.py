@@ -1,0 +1,68 @@
+"""Shipped weights, read: safetensors in half precision, and a manifest that says where each came from and what it scores."""
+import difflib
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+from .. import models
+from ..settings import device
+
+SHIPPED = Path(__file__).parent
+
+
+def manifest():
+    """{name: record}: file, sha256, model and its arguments, command, profile, seed, steps, seconds, versions, metrics."""
+    return json.loads((SHIPPED / "manifest.json").read_text(encoding="utf-8"))
+
+
+def read_weights(name):
+    """{tensor's name: float32 tensor} of shipped weights, after their hash was checked.
+
+    Raises:
+        ValueError: unknown name, or the file's content is not what the manifest says. FileNotFoundError: no such file.
+    """
+    known = manifest()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        raise ValueError(f"There are no shipped weights {name!r}. " + (f"Did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(known)}.")
+    path = SHIPPED / known[name]["file"]
+    again = f"Restore it with `git checkout -- aigc_lessons/shipped`, or make it anew with `{known[name]['command']}`."
+    if not path.exists():
+        raise FileNotFoundError(f"The weights {name!r} should be in {path}, and that file is missing. {again}")
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != known[name]["sha256"]:
+        raise ValueError(f"The weights {name!r} in {path} are damaged or altered: their sha256 is not the manifest's. {again}")
+    from safetensors.torch import load
+    return {k: v.float() if v.is_floating_point() else v for k, v in load(data).items()}
+
+
+def architecture(model):
+    """What a checkpoint must fit: the model's class and the shape of each of its tensors."""
+    return {"class": type(model).__name__,
+            "shapes": {k: tuple(v.shape) for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)}}
+
+
+def load_weights(model, name):
+    """Load shipped weights into `model`, in place, and return it. Nothing is changed unless all of them fit.
+
+    Raises ValueError if the model was built with other arguments than the weights (and as `read_weights` does).
+    """
+    tensors = read_weights(name)
+    mine = architecture(model)["shapes"]
+    theirs = {k: tuple(v.shape) for k, v in tensors.items()}
+    if mine != theirs:
+        first = next(k for k in {**mine, **theirs} if theirs.get(k) != mine.get(k))
+        record = manifest()[name]
+        arguments = ", ".join(f"{k}={v!r}" for k, v in record["arguments"].items())
+        raise ValueError(f"The weights {name!r} do not fit this {type(model).__name__}: {first} is {theirs.get(first)} there and "
+                         f"{mine.get(first)} here. Build it as al.models.{record['model']}({arguments}), or train it: give steps=.")
+    model.load_state_dict({**model.state_dict(), **tensors})            # what is not a tensor, as a buffer of pictures, stays
+    return model
+
+
+def build(name):
+    """The model `name`, built as the manifest says, with its shipped weights, in eval mode. Raises as `read_weights` does."""
+    record = manifest()[name] if name in manifest() else read_weights(name)      # an unknown name is refused there
+    return load_weights(getattr(models, record["model"])(**record["arguments"]), name).eval().to(device())

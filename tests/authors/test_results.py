@@ -1,0 +1,57 @@
+"""RESULTS.md describes the weights that ship, and the command that makes it works."""
+import re
+
+import pytest
+
+from aigc_lessons import shipped
+from aigc_lessons.authors import results
+from aigc_lessons.settings import COURSE
+
+
+def rows(text):
+    """{weights: the beginnings of hashes on its lines} of a results page."""
+    found = {}
+    for line in text.splitlines():
+        if match := re.match(r"\| `([\w-]+)` \|", line):
+            found.setdefault(match[1], []).append(re.search(r"\b[0-9a-f]{12}\b", line)[0])
+    return found
+
+
+def test_the_page_is_of_the_weights_that_ship():
+    """Fails when weights were made anew and the page was not: run `make results`."""
+    shown = rows((COURSE / "RESULTS.md").read_text(encoding="utf-8"))
+    assert set(shown) == {name for name in shipped.manifest() if not name.startswith("classifier-")}
+    for name, hashes in shown.items():
+        assert all(shipped.manifest()[name]["sha256"].startswith(h) for h in hashes), name
+    assert all(len(hashes) == (2 if name.startswith("cyclegan") else 1) for name, hashes in shown.items())
+
+
+@pytest.fixture
+def small(monkeypatch):
+    names = ("classifier-digits", "classifier-shapes", "classifier-textures", "projection-digits", "dcgan-faces", "dcgan-shapes", "pix2pix-shapes",
+             "denoiser-photos")
+    monkeypatch.setattr(results, "RECIPES", {name: results.RECIPES[name] for name in names})
+    monkeypatch.setattr(results, "N", 80)
+
+
+def test_the_command_measures_what_each_kind_of_model_makes(small):
+    text = results.page()
+    shown = rows(text)
+    assert set(shown) == {"projection-digits", "dcgan-faces", "dcgan-shapes", "pix2pix-shapes", "denoiser-photos"}
+    line = {name: next(line for line in text.splitlines() if line.startswith(f"| `{name}`")) for name in shown}
+    cells = [c.strip() for c in line["projection-digits"].split("|")[1:-1]]
+    assert cells[:4] == ["`projection-digits`", "digits 32x32", "digits", "80"]
+    accuracy = float(cells[10].split()[0])
+    assert accuracy > 0.8 and re.fullmatch(r"[\d.]+ \([\d.]+ to [\d.]+\)", cells[10])
+    assert "| pixels |" in line["dcgan-faces"] and "16x16" in line["dcgan-shapes"] and line["dcgan-faces"].count("–") == 3
+    assert "dB" in line["denoiser-photos"] and "outline to shapes" in line["pix2pix-shapes"]
+    assert "no FID or KID here is comparable" in text and "torch-fidelity" in text and "half of what the generators" in text
+
+
+def test_some_are_different_pictures_of_the_set():
+    import torch
+    images = torch.arange(50.0)
+    chosen = results.some(images, 20, seed=3)
+    assert len(chosen.unique()) == 20 and set(chosen.tolist()) <= set(images.tolist())
+    assert torch.equal(results.some(images, 20, seed=3), chosen) and not torch.equal(results.some(images, 20, seed=4), chosen)
+    assert torch.equal(results.some(images, 99, seed=0).sort().values, images)
