@@ -26,6 +26,7 @@ EMOJI_LICENCE = (
     "Names and groups: Unicode, Inc., Unicode License v3"
 )
 EMOJI_FILES = {"plain": "emoji.npz", "tones": "emoji-tones.npz"}
+FILES = ("digits.npz", *EMOJI_FILES.values())
 RESTORE = (
     "Restore it with `git checkout -- aigc_lessons/data/carried` in the course's folder, or install the package anew "
     "with `pip install --force-reinstall --no-deps`."
