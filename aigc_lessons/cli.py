@@ -97,6 +97,12 @@ def doctor(arguments):
         from . import data
         for name, state in data.names().items():
             line("data", f"{name}: {state}")
+        for file in data.carried.FILES:
+            try:
+                content = data.carried.checked_bytes(file)
+                line("carried", f"{file}: sha256 {data.carried.manifest()[file]['sha256'][:12]}, {len(content):,} bytes")
+            except (ValueError, OSError) as error:
+                line("carried", str(error), False)
         from .shipped import manifest, read_weights
         try:
             known = manifest()

