@@ -22,6 +22,14 @@ def resize(images, size):
     return F.interpolate(images, (size, size), mode="bicubic", antialias=shrinks).clamp(-1, 1)
 
 
+def middle_square(images):
+    """(..., H, W) -> (..., S, S) with S the shorter side."""
+    h, w = images.shape[-2:]
+    side = min(h, w)
+    top, left = (h - side) // 2, (w - side) // 2
+    return images[..., top:top + side, left:left + side]
+
+
 def from_bytes(array):
     """uint8 (H, W), (H, W, 3) or a batch of such -> float32 in [-1, 1] with channels before height and width."""
     pixels = torch.as_tensor(array)
@@ -86,12 +94,7 @@ def photo(name, size=None):
         from sklearn.datasets import load_sample_image
         pixels = load_sample_image(f"{name}.jpg")
     image = from_bytes(pixels.copy())[None]
-    if size is None:
-        return image
-    h, w = image.shape[-2:]
-    side = min(h, w)
-    top, left = (h - side) // 2, (w - side) // 2
-    return resize(image[..., top:top + side, left:left + side], size)
+    return image if size is None else resize(middle_square(image), size)
 
 
 def photos(size=32, split=None, n=None, seed=0, shrink=1):
