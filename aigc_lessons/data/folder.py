@@ -1,6 +1,6 @@
 """The learner's own pictures: PATH/CLASS/*.jpg, PATH/train/CLASS/*.jpg, or pictures without classes directly in PATH.
 
-Two halves: what is a picture and where it belongs (`_pictures` to `_listed`), and how one file becomes pixels (`_read`).
+Two halves: what is a picture and where it belongs (`_kind` to `_listed`), and how one file becomes pixels (`read`).
 """
 
 import unicodedata
@@ -255,7 +255,7 @@ def _square(picture, scale, width, height, turn, size):
     return square.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
 
 
-def _read(path, size):
+def read(path, size):
     """One file as (1, C, size, size) in [-1, 1], upright. Raises ValueError with the reason why it cannot be used."""
     import numpy as np
     from PIL import ExifTags, Image, ImageOps
@@ -327,7 +327,7 @@ def load(path, size=32, split=None, skip_bad=False):
     pictures, labels, bad, grey = [], [], [], []
     for file, label in tqdm(listed, desc=f"reading {root.name}", delay=2):
         try:
-            pictures.append(_read(file, size))
+            pictures.append(read(file, size))
         except ValueError as why:
             bad.append(f"{file.relative_to(root)}: {why}")
             continue

@@ -1,5 +1,6 @@
 """folder:PATH with the pictures people really have."""
 
+import io
 import subprocess
 import sys
 import time
@@ -7,7 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageOps, PpmImagePlugin, features
 
 import aigc_lessons as al
 from aigc_lessons.data import bundled
@@ -217,6 +218,16 @@ def test_avif_is_read_where_pillow_can(pets):
         pytest.skip("this Pillow has no AVIF")
     picture((20, 20), (255, 255, 255)).save(pets / "dogs" / "x.avif")
     assert load(pets).images[-1].min() > 0.97
+
+
+def test_heic_is_read_once_a_decoder_is_registered_with_pillow(pets, monkeypatch):
+    """pillow_heif registers itself under the name HEIF; here a stand-in answers with a white picture."""
+    white = io.BytesIO()
+    picture((20, 20), (255, 255, 255)).save(white, "PPM")
+    opener = (lambda fp, name: PpmImagePlugin.PpmImageFile(white), lambda head: head[4:12] == b"ftypheic")
+    monkeypatch.setitem(Image.OPEN, "HEIF", opener)
+    heic(pets / "dogs" / "x.heic")
+    assert load(pets).images[-1].min() > 0.99
 
 
 def test_what_is_no_picture_is_passed_over(pets):
