@@ -224,6 +224,7 @@ def test_heic_is_read_once_a_decoder_is_registered_with_pillow(pets, monkeypatch
     """pillow_heif registers itself under the name HEIF; here a stand-in answers with a white picture."""
     white = io.BytesIO()
     picture((20, 20), (255, 255, 255)).save(white, "PPM")
+    white.seek(0)
     opener = (lambda fp, name: PpmImagePlugin.PpmImageFile(white), lambda head: head[4:12] == b"ftypheic")
     monkeypatch.setitem(Image.OPEN, "HEIF", opener)
     heic(pets / "dogs" / "x.heic")
