@@ -17,7 +17,8 @@ __all__ = ["ImageSet", "check_images", "draw_masks", "load", "mixtures", "names"
 OFFLINE = {"shapes": shapes.load, "digits": carried.digits, "emoji": carried.emoji, "digits-8x8": bundled.digits_8x8,
            "faces": bundled.faces, "textures": bundled.textures, "photos": bundled.photos}
 TORCHVISION = {"mnist": downloads.mnist, "fashion-mnist": downloads.fashion_mnist,
-               "cifar10": downloads.cifar10, "celeba": downloads.celeba}
+               "cifar10": downloads.cifar10, "celeba": downloads.celeba,
+               "flowers102": downloads.flowers102, "oxford-pets": downloads.oxford_pets}
 photo = bundled.photo
 
 
@@ -35,8 +36,10 @@ def load(name, size=32, split=None, **options):
         name: one of `names()`; 'folder:PATH' for pictures of your own, one folder a class.
         size: side of the pictures, in pixels, at least 8.
         split: 'train', 'test' or None. Sets with a split of their own (mnist, cifar10, photos, textures ...) use it, the
-            others are split 80 : 20 by `ImageSet.split(seed=0)`. None: everything, or 'train' for torchvision's sets.
-        options: what the source takes beside that. shapes: n, seed, variant. emoji: layer, group, variant. torchvision's: root, download; celeba also n.
+            others are split 80 : 20 by `ImageSet.split(seed=0)`; a folder that holds train/ and test/ uses them. None: everything, or
+            'train' for torchvision's sets.
+        options: what the source takes beside that. shapes: n, seed, variant. emoji: layer, group, variant. torchvision's: root,
+            download; celeba also n.
             folder: skip_bad.
     Returns:
         ImageSet with images (N, C, size, size) in [-1, 1].

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from .image_set import ImageSet
-from .pixels import from_bytes, resize
+from .pixels import from_bytes, middle_square, resize
 
 PHOTOS = {   # name: (library, licence); the last two are the test photos, never trained on
     "astronaut": ("skimage", "public domain (NASA)"),
@@ -70,12 +70,7 @@ def photo(name, size=None):
         from sklearn.datasets import load_sample_image
         pixels = load_sample_image(f"{name}.jpg")
     image = from_bytes(pixels.copy())[None]
-    if size is None:
-        return image
-    h, w = image.shape[-2:]
-    side = min(h, w)
-    top, left = (h - side) // 2, (w - side) // 2
-    return resize(image[..., top:top + side, left:left + side], size)
+    return image if size is None else resize(middle_square(image), size)
 
 
 def photos(size=32, split=None, n=None, seed=0, shrink=1):

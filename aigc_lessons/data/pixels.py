@@ -9,10 +9,20 @@ def resize(images, size):
     return F.interpolate(images, (size, size), mode="bicubic", antialias=shrinks).clamp(-1, 1)
 
 
+def middle_square(images):
+    """(..., H, W) -> (..., S, S) with S the shorter side."""
+    h, w = images.shape[-2:]
+    side = min(h, w)
+    top, left = (h - side) // 2, (w - side) // 2
+    return images[..., top:top + side, left:left + side]
+
+
 def from_bytes(array):
     """uint8 (H, W), (H, W, 3) or a batch of such -> float32 in [-1, 1] with channels before height and width."""
-    pixels = torch.as_tensor(array)
-    return pixels.movedim(-1, -3).contiguous().float() / 127.5 - 1 if pixels.shape[-1] == 3 else pixels.float()[..., None, :, :] / 127.5 - 1
+    pixels = torch.as_tensor(array).float() / 127.5 - 1
+    if pixels.shape[-1] == 3:
+        return pixels.movedim(-1, -3).contiguous()
+    return pixels.unsqueeze(-3)
 
 
 def to_bytes(images):
