@@ -44,13 +44,23 @@ def architecture(model):
             "shapes": {k: tuple(v.shape) for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)}}
 
 
+def sampled(model, keep=()):
+    """{name: tensor} of a model's state, of what its pictures are made with: no discriminator, no critic, and no network that has
+    an average. keep: names of networks that are wanted all the same."""
+    networks = {name for name, _ in model.named_children()}
+    raw = {name for name in networks if f"{name}_ema" in networks or name.startswith(("discriminator", "critic"))} - set(keep)
+    return {k: v for k, v in model.state_dict().items() if isinstance(v, torch.Tensor) and k.split(".")[0] not in raw}
+
+
 def load_weights(model, name):
     """Load shipped weights into `model`, in place, and return it. Nothing is changed unless all of them fit.
+
+    A network of which only the average is shipped becomes that average; a discriminator that is not shipped stays as it is.
 
     Raises ValueError if the model was built with other arguments than the weights (and as `read_weights` does).
     """
     tensors = read_weights(name)
-    mine = architecture(model)["shapes"]
+    mine = {k: tuple(v.shape) for k, v in sampled(model, manifest()[name].get("keep", ())).items()}
     theirs = {k: tuple(v.shape) for k, v in tensors.items()}
     if mine != theirs:
         first = next(k for k in {**mine, **theirs} if theirs.get(k) != mine.get(k))
@@ -58,7 +68,11 @@ def load_weights(model, name):
         arguments = ", ".join(f"{k}={v!r}" for k, v in record["arguments"].items())
         raise ValueError(f"The weights {name!r} do not fit this {type(model).__name__}: {first} is {theirs.get(first)} there and "
                          f"{mine.get(first)} here. Build it as al.models.{record['model']}({arguments}), or train it: give steps=.")
-    model.load_state_dict({**model.state_dict(), **tensors})            # what is not a tensor, as a buffer of pictures, stays
+    model.load_state_dict({**model.state_dict(), **tensors})            # what is not shipped, or is no tensor, stays
+    for child, _ in list(model.named_children()):
+        average = getattr(model, f"{child}_ema", None)
+        if average is not None and not any(k.startswith(f"{child}.") for k in tensors):
+            getattr(model, child).load_state_dict(average.module.state_dict())
     return model
 
 

@@ -6,21 +6,20 @@ import torch
 
 from ..files import write_atomically
 from . import reading
-from .reading import manifest
+from .reading import manifest, sampled
 
 LIMIT = 2_000_000          # bytes a file
 
 
 def save_weights(model, name, record):
-    """Write `model`'s weights as shipped weights `name`, in half precision, and enter `record` in the manifest.
+    """Write what `model` makes its pictures with as shipped weights `name`, in half precision, and enter `record` in the manifest.
 
     Args:
-        record: what the manifest should say beside file, bytes and sha256.
+        record: what the manifest should say beside file, bytes and sha256; its "keep" names networks to be written as well.
     Raises ValueError if they are larger than 2 MB.
     """
     from safetensors.torch import save
-    tensors = {k: (v.half() if v.is_floating_point() else v).contiguous().cpu() for k, v in model.state_dict().items()
-               if isinstance(v, torch.Tensor)}
+    tensors = {k: (v.half() if v.is_floating_point() else v).contiguous().cpu() for k, v in sampled(model, record.get("keep", ())).items()}
     data = save(tensors)
     if len(data) > LIMIT:
         raise ValueError(f"The weights {name!r} take {len(data):,} bytes. Accepted: {LIMIT:,}. Build a narrower model.")

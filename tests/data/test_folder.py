@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageOps, PpmImagePlugin, features
 
 import aigc_lessons as al
-from aigc_lessons.data import bundled
+from aigc_lessons.data import pixels
 
 
 def picture(size=(40, 30), colour=(200, 40, 90)):
@@ -284,7 +284,7 @@ def test_turned_pictures_are_cut_as_if_they_had_been_turned_before(tmp_path, tur
     Image.fromarray(noise).save(tmp_path / "a.png", exif=exif)
     with Image.open(tmp_path / "a.png") as opened:
         upright = torch.tensor(np.array(ImageOps.exif_transpose(opened)))
-    expected = bundled.resize(bundled.middle_square(bundled.from_bytes(upright)[None]), 16)
+    expected = pixels.resize(pixels.middle_square(pixels.from_bytes(upright)[None]), 16)
     assert torch.equal(load(tmp_path).images, expected)
 
 
@@ -381,8 +381,8 @@ def photograph(side, detail):
 def test_a_large_picture_is_shrunk_as_if_it_had_been_decoded_whole(tmp_path, suffix, size):
     photograph(1499, 10).save(tmp_path / f"a{suffix}")
     with Image.open(tmp_path / f"a{suffix}") as opened:
-        whole = bundled.from_bytes(np.array(opened))[None]
-    expected = bundled.resize(bundled.middle_square(whole), size)
+        whole = pixels.from_bytes(np.array(opened))[None]
+    expected = pixels.resize(pixels.middle_square(whole), size)
     difference = (al.data.load(f"folder:{tmp_path}", size=size).images - expected).abs() * 127.5
     assert difference.mean() < 1 and difference[..., 1:-1, 1:-1].max() < 4
     assert difference.max() < 8  # an averaged pixel may straddle the edge of the square
@@ -393,8 +393,8 @@ def test_every_colour_mode_is_shrunk_alike(tmp_path, mode):
     photo = photograph(599, 3).convert("L" if mode in ("L", "1", "LA") else "RGB")
     photo.convert(mode).save(tmp_path / "a.tif")
     with Image.open(tmp_path / "a.tif") as opened:
-        whole = bundled.from_bytes(np.array(opened.convert(photo.mode)))[None]
-    expected = bundled.resize(bundled.middle_square(whole), 16)
+        whole = pixels.from_bytes(np.array(opened.convert(photo.mode)))[None]
+    expected = pixels.resize(pixels.middle_square(whole), 16)
     assert ((load(tmp_path).images - expected).abs() * 127.5).mean() < 1.5
 
 

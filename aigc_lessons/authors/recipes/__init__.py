@@ -24,7 +24,8 @@ def train(name, seed=0, save=False, checkpoint=None):
     recipe = RECIPES[name]
     seed_everything(seed)
     train_set, test_set = recipe.data()
-    model = recipe.model(**recipe.arguments)
+    arguments = recipe.chosen()
+    model = recipe.model(**arguments)
     steps = settings(steps=recipe.steps).steps
     history = fit(model, train_set, steps=steps, seed=seed, batch_size=recipe.batch_size,
                   schedule=cosine(steps) if recipe.cosine else None, checkpoint=checkpoint)
@@ -34,7 +35,7 @@ def train(name, seed=0, save=False, checkpoint=None):
         sets = train_set if isinstance(train_set, tuple) else (train_set,)
         names = " and ".join(dict.fromkeys(ds.name for ds in sets))
         save_weights(model, name, {
-            "model": recipe.model.__name__, "arguments": recipe.arguments, "data": names,
+            "model": recipe.model.__name__, "arguments": arguments, "keep": list(recipe.keep), "data": names,
             "command": f"aigc-lessons train {name} --save" + (f" --seed {seed}" if seed else ""), "profile": profile(), "seed": seed,
             "steps": history.steps, "seconds": round(history.seconds, 1), "torch": torch.__version__, "python": platform.python_version(),
             "licence": f"MIT; trained on {names}: {sets[0].licence}", "metrics": scores})

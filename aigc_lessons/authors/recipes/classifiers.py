@@ -1,25 +1,61 @@
 """Classifiers: lesson 13's, and the judges of what generators make."""
+
 import torch
 
 from ... import data, metrics, models
+from ...data.nonsense import mixtures, nonsense
 from .recipe import COLOUR, GREY, Recipe, halves
 
+# A judge also learns what is nothing: see Classifier(outlier_weight=).
+JUDGE = dict(width=16, dropout=0.2, weight_decay=0.01, outlier_weight=0.5)
 
-def _accuracy(model, test):
-    return {"test_accuracy": metrics.accuracy(model.predict, test.images, test.labels).value,
-            "feature_rms": model.embed(test.images).square().mean().sqrt().item()}
+
+def _judge(model, test):
+    """Accuracy, the size of the features, and what share of real and of senseless pictures is read with confidence."""
+    shares = metrics.confident_share
+    nothing = nonsense(2_000, model.image_shape, seed=1)
+    return {
+        "test_accuracy": metrics.accuracy(model.predict, test.images, test.labels).value,
+        "feature_rms": model.embed(test.images).square().mean().sqrt().item(),
+        "sure_of_real": shares(model.predict, test.images),
+        "sure_of_nonsense": shares(model.predict, nothing),
+        "sure_of_mixtures": shares(model.predict, mixtures(test.images, test.labels, seed=1)),
+    }
 
 
 def _three_textures(split, n):
     sets = [data.texture_domains(t, t, n=n, split=split)[0] for t in data.bundled.TEXTURES]
-    return data.ImageSet(torch.cat([ds.images for ds in sets]), torch.arange(3).repeat_interleave(n), classes=data.bundled.TEXTURES,
-                         name="textures", licence=sets[0].licence)
+    return data.ImageSet(
+        torch.cat([ds.images for ds in sets]),
+        torch.arange(3).repeat_interleave(n),
+        classes=data.bundled.TEXTURES,
+        name="textures",
+        licence=sets[0].licence,
+    )
+
+
+def _mirrored_emoji():
+    """The training emoji and their mirror images; the test emoji as they are."""
+    train, test = (data.load("emoji", size=32, split=s) for s in ("train", "test"))
+    both = torch.cat([train.images, train.images.flip(-1)])
+    return data.ImageSet(both, train.labels.repeat(2), classes=train.classes, name=train.name, licence=train.licence), test
 
 
 RECIPES = {
-    "classifier-digits": Recipe(models.Classifier, dict(image_shape=(1, 32, 32), n_classes=10, width=16, dropout=0.5, weight_decay=0.1),
-                                halves("digits"), (20, 1_500, 1_500), _accuracy),
-    "classifier-shapes": Recipe(models.Classifier, dict(**COLOUR, n_classes=18, width=16), halves("shapes"), (20, 1_500, 1_500), _accuracy),
-    "classifier-textures": Recipe(models.Classifier, dict(**GREY, n_classes=3, width=16), lambda: (_three_textures("train", 2_000), _three_textures("test", 500)),
-                                  (20, 600, 600), _accuracy),
+    "classifier-digits": Recipe(
+        models.Classifier, dict(**GREY, n_classes=10, **JUDGE), halves("digits"), (20, 2_000, 8_000), _judge, cosine=True,
+        full=dict(width=32),
+    ),
+    "classifier-shapes": Recipe(
+        models.Classifier, dict(**COLOUR, n_classes=18, **JUDGE), halves("shapes"), (20, 2_000, 8_000), _judge, cosine=True,
+        full=dict(width=32),
+    ),
+    "classifier-emoji": Recipe(
+        models.Classifier, dict(**COLOUR, n_classes=15, **{**JUDGE, "dropout": 0.5}), _mirrored_emoji, (20, 2_000, 8_000), _judge, cosine=True,
+        full=dict(width=32),
+    ),
+    "classifier-textures": Recipe(
+        models.Classifier, dict(**GREY, n_classes=3, **JUDGE), lambda: (_three_textures("train", 2_000), _three_textures("test", 500)),
+        (20, 1_000, 4_000), _judge, cosine=True, full=dict(width=32),
+    ),
 }

@@ -36,12 +36,19 @@ def _filled(model, test):
     return {"psnr_in_hole": metrics.psnr_each(model.restore(test.images, mask), test.images, 1 - mask).mean().item()}
 
 
+def _inpainter(images, arguments):
+    return Recipe(models.Inpainter, arguments, images, (20, 2_000, 20_000), _filled, 16, full=dict(width=48))
+
+
 RECIPES = {
-    "denoiser-photos": Recipe(models.Denoiser, dict(channels=3, width=24), _small_photos, (20, 30_000, 30_000), _denoised, 8, cosine=True),
-    "super-resolver-photos": Recipe(models.SuperResolver, dict(channels=3, width=24), _small_photos, (20, 6_000, 6_000), _enlarged, 8, cosine=True),
-    "inpainter-photos": Recipe(models.Inpainter, dict(channels=3, width=16), _photo_patches, (20, 2_000, 2_000), _filled, 16),
-    "inpainter-partial-photos": Recipe(models.Inpainter, dict(channels=3, width=16, partial=True), _photo_patches, (20, 2_000, 2_000), _filled, 16),
-    "inpainter-adversarial-photos": Recipe(models.Inpainter, dict(channels=3, width=16, adversarial_weight=0.02), _photo_patches,
-                                           (20, 2_000, 2_000), _filled, 16),
-    "inpainter-faces": Recipe(models.Inpainter, dict(channels=1, width=12), _half_the_faces, (20, 2_000, 2_000), _filled, 16),
+    "denoiser-photos": Recipe(
+        models.Denoiser, dict(channels=3, width=24), _small_photos, (20, 30_000, 60_000), _denoised, 8, cosine=True, full=dict(width=44)
+    ),
+    "super-resolver-photos": Recipe(
+        models.SuperResolver, dict(channels=3, width=24), _small_photos, (20, 6_000, 40_000), _enlarged, 8, cosine=True, full=dict(width=44)
+    ),
+    "inpainter-photos": _inpainter(_photo_patches, dict(channels=3, width=16)),
+    "inpainter-partial-photos": _inpainter(_photo_patches, dict(channels=3, width=16, partial=True)),
+    "inpainter-adversarial-photos": _inpainter(_photo_patches, dict(channels=3, width=16, adversarial_weight=0.02)),
+    "inpainter-faces": _inpainter(_half_the_faces, dict(channels=1, width=12)),
 }

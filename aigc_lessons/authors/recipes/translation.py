@@ -37,10 +37,18 @@ def _read_as_target(model, test):
     return {"read_as_brick": read(model.translate(grass, to="B"), "brick"), "read_as_grass": read(model.translate(brick, to="A"), "grass")}
 
 
+def _pix2pix(**arguments):
+    return Recipe(models.Pix2Pix, dict(width=12, **arguments), _edges, (20, 1_500, 10_000), _from_edges, 32, full=dict(width=24))
+
+
+def _cyclegan(domains, score, channels, steps):
+    return Recipe(models.CycleGAN, dict(channels=channels, width=16), domains, (20, steps, 10_000), score, 16, full=dict(width=32))
+
+
 RECIPES = {
-    "pix2pix-shapes": Recipe(models.Pix2Pix, dict(width=12, l1_weight=10.0), _edges, (20, 1_500, 1_500), _from_edges, 32),
-    "pix2pix-l1-shapes": Recipe(models.Pix2Pix, dict(width=12, adversarial=False), _edges, (20, 1_500, 1_500), _from_edges, 32),
-    "pix2pix-adversarial-shapes": Recipe(models.Pix2Pix, dict(width=12, l1_weight=0.0), _edges, (20, 1_500, 1_500), _from_edges, 32),
-    "cyclegan-textures": Recipe(models.CycleGAN, dict(channels=1, width=16), _grass_and_brick, (20, 1_000, 1_000), _read_as_target, 16),
-    "cyclegan-shapes": Recipe(models.CycleGAN, dict(channels=3, width=16), _day_and_night, (20, 1_500, 1_500), _day_night_error, 16),
+    "pix2pix-shapes": _pix2pix(l1_weight=10.0),
+    "pix2pix-l1-shapes": _pix2pix(adversarial=False),
+    "pix2pix-adversarial-shapes": _pix2pix(l1_weight=0.0),
+    "cyclegan-textures": _cyclegan(_grass_and_brick, _read_as_target, 1, 1_000),
+    "cyclegan-shapes": _cyclegan(_day_and_night, _day_night_error, 3, 1_500),
 }
