@@ -107,16 +107,19 @@ def neighbour_measures(real, generated, k_precision, k_density, repeats=200, see
         {name: Measure}; n is M for precision and density, N for recall and coverage.
     """
     n, m = len(real), len(generated)
-    values = (*precision_recall(real, generated, k_precision), *density_coverage(real, generated, k_density))
-    names, sizes, most = ("precision", "recall", "density", "coverage"), (m, n, m, n), (1.0, 1.0, n / k_density, 1.0)
+    _check("neighbour_measures", real, generated, max(k_precision, k_density), fewest_generated=k_precision + 1)
     g = torch.Generator().manual_seed(seed)
     some_real, some_generated = (x[torch.randperm(len(x), generator=g)[:RESAMPLED].to(x.device)] for x in (real, generated))
-    if min(n // 2, m // 2) <= max(k_precision, k_density):
-        return {name: Measure(v, 0.0, top, size) for name, v, top, size in zip(names, values, most, sizes)}
-    drawn = _half_samples(some_real, some_generated, k_precision, k_density, repeats, g)
+    of_all, drawn = _half_samples(some_real, some_generated, k_precision, k_density, repeats, g)
+    if max(n, m) > RESAMPLED:
+        of_all = (*precision_recall(real, generated, k_precision), *density_coverage(real, generated, k_density))
+    values = dict(zip(("precision", "recall", "density", "coverage"), of_all))
+    sizes, most = (m, n, m, n), (1.0, 1.0, n / k_density, 1.0)
+    if drawn is None:
+        return {name: Measure(value, 0.0, top, size) for (name, value), top, size in zip(values.items(), most, sizes)}
     shrink = max(len(some_real) / n, len(some_generated) / m) ** 0.5
     measures = {name: about(value, drawn[:, i] * shrink, size, least=0.0, most=top)
-                for i, (name, value, size, top) in enumerate(zip(names, values, sizes, most))}
+                for i, ((name, value), size, top) in enumerate(zip(values.items(), sizes, most))}
     for name, measure in measures.items():
         if name != "density" or measure.value == 0:                 # a density above 0 is no share
             share = wilson_interval(round(measure.value * measure.n), measure.n)
@@ -125,26 +128,32 @@ def neighbour_measures(real, generated, k_precision, k_density, repeats=200, see
 
 
 def _half_samples(real, generated, k_precision, k_density, repeats, g):
-    """(repeats, 4) of precision, recall, density, coverage of random halves of both sets, from distances calculated once."""
+    """Precision, recall, density and coverage of both sets, 4 floats, and of random halves of them, (repeats, 4).
+
+    Every distance is calculated once.
+    """
     from tqdm.auto import trange
 
     across = _distances(real, generated)  # (N, M)
     around_real, around_generated = (_nearest(x, min(NEAREST, len(x) - 1)) for x in (real, generated))
     nearer_real, nearer_generated = _nearer(around_real[0], across), _nearer(around_generated[0], across.T)  # (N, M), (M, N)
     others_real, others_generated = (around[1].cpu().numpy() for around in (around_real, around_generated))
-    drawn = torch.empty(repeats, 4, dtype=torch.float64)
-    for i in trange(repeats, desc="drawing halves", delay=2, leave=False):
-        r, f = (torch.randperm(len(x), generator=g)[: len(x) // 2].numpy() for x in (real, generated))
+
+    def shares(r, f):
         chosen = np.zeros(len(generated), bool)
         chosen[f] = True
         in_real = nearer_real[r] <= _kth_chosen(others_real, r, k_precision)
         in_generated = nearer_generated[f] <= _kth_chosen(others_generated, f, k_precision)
         dense = (nearer_real[r] <= _kth_chosen(others_real, r, k_density)) & chosen
-        drawn[i, 0] = in_real.any(0)[f].mean()
-        drawn[i, 1] = in_generated.any(0)[r].mean()
-        drawn[i, 2] = np.count_nonzero(dense) / (k_density * len(f))
-        drawn[i, 3] = dense.any(1).mean()
-    return drawn
+        density = np.count_nonzero(dense) / (k_density * len(f))
+        return [float(x) for x in (in_real.any(0)[f].mean(), in_generated.any(0)[r].mean(), density, dense.any(1).mean())]
+
+    half = lambda n: torch.randperm(n, generator=g)[: n // 2].numpy()  # noqa: E731
+    of_all = shares(np.arange(len(real)), np.arange(len(generated)))
+    if min(len(real), len(generated)) // 2 <= max(k_precision, k_density):
+        return of_all, None
+    drawn = [shares(half(len(real)), half(len(generated))) for _ in trange(repeats, desc="drawing halves", delay=2, leave=False)]
+    return of_all, torch.tensor(drawn, dtype=torch.float64)
 
 
 def _nearer(radii, across):
