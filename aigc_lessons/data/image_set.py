@@ -37,12 +37,12 @@ def warn_if_half_range(images, who, stacklevel=3):
     """Warn where no pixel is below 0: such pictures are most likely in [0, 1], not [-1, 1]. Flat ones alone may be, and pass.
 
     Args:
-        images: (N, C, H, W), checked. who: as in `check_images`. stacklevel: of warnings.warn; 3: whoever called the door.
+        images: (N, C, H, W). who: as in `check_images`. stacklevel: of warnings.warn; 3: whoever called the door.
     """
     if images.numel() == 0 or images.detach().amin() < 0:
         return
     low, high = images.detach().flatten(1).aminmax(dim=1)
-    if (high > low).any():
+    if (high > low).any() and high.amax() <= 1.0001:
         warnings.warn(f"{who} got images from {low.amin():.4g} to {high.amax():.4g}, with nothing below 0: they look like pictures in [0, 1], "
                       "and the course's are in [-1, 1], where 0 is a middle grey. For images in [0, 1]: 2 * images - 1.", stacklevel=stacklevel)
 

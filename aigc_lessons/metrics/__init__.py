@@ -6,10 +6,11 @@ from .inception import inception_score
 from .intervals import Measure, bootstrap_interval, mean_interval, wilson_interval
 from .judge import Judge, coarse_pixels, judges
 from .kernel import kernel_distance
-from .modes import effective_modes, mode_counts, pairwise_distance
-from .neighbours import covered, precision_recall
+from .modes import confident_share, effective_modes, mode_counts, pairwise_distance
+from .neighbours import covered, density_coverage, precision_recall
 from .restoration import psnr, psnr_each, ssim_each
 
-__all__ = ["Judge", "Measure", "Report", "accuracy", "bootstrap_interval", "coarse_pixels", "covered", "effective_modes", "evaluate", "fid", "frechet_distance",
-           "inception_score", "judges", "kernel_distance", "mean_interval", "mode_counts", "moments", "pairwise_distance", "precision_recall",
-           "psnr", "psnr_each", "ssim_each", "wilson_interval"]
+__all__ = ["Judge", "Measure", "Report", "accuracy", "bootstrap_interval", "coarse_pixels", "confident_share",
+           "covered", "density_coverage", "effective_modes", "evaluate", "fid", "frechet_distance", "inception_score",
+           "judges", "kernel_distance", "mean_interval", "mode_counts", "moments", "pairwise_distance",
+           "precision_recall", "psnr", "psnr_each", "ssim_each", "wilson_interval"]

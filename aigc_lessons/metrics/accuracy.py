@@ -1,5 +1,5 @@
 """How often a classifier is right."""
-from ..data import check_images
+from ..data import check_images, warn_if_half_range
 from .intervals import wilson_interval
 
 
@@ -17,6 +17,7 @@ def accuracy(predict, images, labels):
     check_images(images, "accuracy")
     if len(images) == 0 or len(labels) != len(images):
         raise ValueError(f"accuracy got {len(images)} images and {len(labels)} labels. Give one label for each image, and at least one image.")
+    warn_if_half_range(images, "accuracy")
     logits = predict(images)
     if labels.min() < 0 or labels.max() >= logits.shape[1]:
         raise ValueError(f"accuracy got labels from {labels.min()} to {labels.max()} for {logits.shape[1]} classes. Accepted: 0 to {logits.shape[1] - 1}.")

@@ -1,6 +1,8 @@
 """The Inception Score: does a classifier recognise each picture, and do the pictures differ?"""
 import torch
 
+from .checks import check_finite
+
 
 def inception_score(probabilities):
     """exp of the mean Kullback-Leibler divergence from each picture's class probabilities to their mean.
@@ -15,6 +17,7 @@ def inception_score(probabilities):
     p = probabilities.double()
     if p.ndim != 2 or len(p) < 1:
         raise ValueError(f"inception_score got probabilities of shape {tuple(p.shape)}. Accepted: (N, K), at least 1 row.")
+    check_finite(p, "inception_score", "probabilities")
     if not (p >= 0).all() or not ((p.sum(1) - 1).abs() < 1e-3).all():
         raise ValueError("inception_score got rows that are not probabilities: numbers of at least 0 that sum to 1. For logits: logits.softmax(1).")
     mean = p.mean(0)

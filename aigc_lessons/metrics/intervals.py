@@ -49,7 +49,13 @@ def mean_interval(values):
     return Measure(mean, mean - half, mean + half, n)
 
 
-def bootstrap_interval(statistic, *sets, value=None, least=-math.inf, most=math.inf, repeats=200, seed=0):
+def about(value, drawn, n, least=-math.inf, most=math.inf):
+    """A Measure whose interval is that of drawn values (R,) about their own mean, put about `value` and cut at least and most."""
+    low, high = (drawn - drawn.mean()).quantile(drawn.new_tensor([0.025, 0.975])).tolist()
+    return Measure(value, min(value, max(least, value + low)), max(value, min(most, value + high)), n)
+
+
+def bootstrap_interval(statistic, *sets, value=None, least=-math.inf, most=math.inf, repeats=200, seed=0, shrink=1.0, n=None):
     """The value of a statistic of whole sets, with an interval from drawing each set anew from itself, with replacement.
 
     The interval is that of the drawn values about their own mean, put about `value`. Drawing with replacement repeats pictures,
@@ -58,8 +64,9 @@ def bootstrap_interval(statistic, *sets, value=None, least=-math.inf, most=math.
     Args:
         statistic: function of as many tensors as there are sets -> number. sets: tensors, rows are samples, drawn independently.
         value: the statistic of the sets themselves, if it is known. least, most: what it cannot pass. repeats: how often to draw.
+        shrink: factor for the spread, where `value` rests on more than `sets`; n: on how many. None: the size of the smallest set.
     Returns:
-        Measure; its n is the size of the smallest set.
+        Measure.
     Raises ValueError for an empty set. Source: Efron 1979, Bootstrap Methods.
     """
     if not sets or min(map(len, sets)) < 1:
@@ -69,5 +76,4 @@ def bootstrap_interval(statistic, *sets, value=None, least=-math.inf, most=math.
     value = float(statistic(*sets)) if value is None else float(value)
     draw = lambda s: s[torch.randint(len(s), (len(s),), generator=g)]
     drawn = torch.tensor([float(statistic(*map(draw, sets))) for _ in trange(repeats, desc="drawing anew", delay=2, leave=False)], dtype=torch.float64)
-    low, high = (drawn - drawn.mean()).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Measure(value, min(value, max(least, value + low)), max(value, min(most, value + high)), min(map(len, sets)))
+    return about(value, drawn * shrink, n or min(map(len, sets)), least, most)

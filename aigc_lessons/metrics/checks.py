@@ -1,0 +1,19 @@
+"""What the measures refuse before they count."""
+
+
+def check_finite(rows, who, what="features"):
+    """Raise unless every number of rows (N, D) is finite; the message names the first row that is not. Returns `rows`.
+
+    Args:
+        who: the measure, for the message: "fid". what: which rows: "generated features".
+    Raises:
+        ValueError: NaN or infinity.
+    """
+    finite = rows.isfinite()
+    if not finite.all():
+        bad = (~finite.flatten(1).all(1)).nonzero()[:, 0].tolist()
+        raise ValueError(
+            f"{who} got NaN or infinity in {len(bad)} of {len(rows)} rows of the {what}, the first at row {bad[0]}. "
+            "Accepted: finite numbers. Look at the pictures of those rows, and at where they were made."
+        )
+    return rows
