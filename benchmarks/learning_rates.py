@@ -41,6 +41,11 @@ def run(name, lr, steps, seed, judge, test):
     return measures
 
 
+def spread(values):
+    """Mean, least and greatest."""
+    return f"{sum(values) / len(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=list(MODELS), help=", ".join(MODELS))
@@ -55,8 +60,7 @@ def main():
         cells, began = [], time.perf_counter()
         for lr in RATES:
             runs = [run(name, lr, given.steps, seed, judge, test) for seed in range(given.seeds)]
-            spread = lambda key: f"{sum(r[key] for r in runs) / len(runs):.3g} ({min(r[key] for r in runs):.3g} to {max(r[key] for r in runs):.3g})"
-            cells.append("; ".join(f"{key} {spread(key)}" for key in runs[0]))
+            cells.append("; ".join(f"{key} {spread([r[key] for r in runs])}" for key in runs[0]))
         print(f"| {name} | " + " | ".join(cells) + f" | <!-- {time.perf_counter() - began:.0f} s -->", flush=True)
 
 

@@ -30,7 +30,7 @@ class CGAN(nn.Module):
         latent_dim, width, ema_decay, lr, betas: as in DCGAN.
     """
 
-    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=64, width=32, ema_decay=0.995, lr=2e-4, betas=(0.5, 0.999)):
+    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=64, width=32, ema_decay=0.995, lr=2e-3, betas=(0.5, 0.999)):
         super().__init__()
         check_counts("CGAN", latent_dim=latent_dim, width=width, n_classes=n_classes)
         self.image_shape, self.n_classes, self.latent_dim, self.lr, self.betas = tuple(image_shape), n_classes, latent_dim, lr, betas
@@ -135,7 +135,7 @@ class ProjectionGAN(nn.Module):
     Args: as CGAN. mismatched: see above.
     """
 
-    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=64, width=32, mismatched=True, ema_decay=0.995, lr=2e-4, betas=(0.0, 0.9)):
+    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=64, width=32, mismatched=True, ema_decay=0.995, lr=2e-3, betas=(0.0, 0.9)):
         super().__init__()
         check_counts("ProjectionGAN", latent_dim=latent_dim, width=width, n_classes=n_classes)
         self.image_shape, self.n_classes, self.latent_dim, self.lr, self.betas = tuple(image_shape), n_classes, latent_dim, lr, betas
@@ -184,7 +184,7 @@ class CVAE(nn.Module):
     Args: image_shape, n_classes: as CGAN. latent_dim, width, beta, lr: as VAE.
     """
 
-    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=16, width=32, beta=0.1, lr=1e-3):
+    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=16, width=32, beta=1.0, lr=1e-3):
         super().__init__()
         check_counts("CVAE", latent_dim=latent_dim, width=width, n_classes=n_classes)
         self.image_shape, self.n_classes, self.latent_dim, self.beta, self.lr = tuple(image_shape), n_classes, latent_dim, beta, lr

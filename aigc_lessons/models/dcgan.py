@@ -69,7 +69,7 @@ class DCGAN(nn.Module):
         lr, betas: of Adam.
     """
 
-    def __init__(self, image_shape=(1, 32, 32), latent_dim=64, width=32, ema_decay=0.995, lr=2e-4, betas=(0.5, 0.999)):
+    def __init__(self, image_shape=(1, 32, 32), latent_dim=64, width=32, ema_decay=0.995, lr=2e-3, betas=(0.5, 0.999)):
         super().__init__()
         check_counts("DCGAN", latent_dim=latent_dim, width=width)
         self.image_shape, self.latent_dim, self.ema_decay, self.lr, self.betas = tuple(image_shape), latent_dim, ema_decay, lr, betas
