@@ -15,7 +15,7 @@ from ..shipped import manifest
 from .recipes import RECIPES
 
 N = 2_000                                       # pictures a comparison, where the data has as many
-COLUMNS = ("fid", "kid", "inception_score", "precision", "recall", "modes", "accuracy")
+COLUMNS = ("fid", "kid", "inception_score", "precision", "recall", "density", "coverage", "modes", "accuracy")
 
 
 def makes_pictures(name):
@@ -74,17 +74,18 @@ def _about(name):
 def page():
     """RESULTS.md as text."""
     names = sorted(RECIPES)
-    measures = ["n", "FID", "KID", "Inception Score", "precision", "recall", "modes", "accuracy"]
-    floor, generators, translators, menders = [], [], [], []
-    for name in ("digits", "shapes", "textures"):
-        images = RECIPES[f"classifier-{name}"].data()[1].images if name == "textures" else data.load(name).images
-        shuffled = some(images, 2 * N, 0)
-        half = len(shuffled) // 2
-        floor.append([name, *_cells(metrics.evaluate(shuffled[:half], shuffled[half:], name))])
+    measures = ["n", "FID", "KID", "Inception Score", "precision", "recall", "density", "coverage", "modes", "accuracy"]
+    floor, generators, translators, menders, judges = [], [], [], [], []
+    for name in metrics.judges():
+        measured = manifest()[f"classifier-{name}"]["metrics"]
+        judges.append([name, *(f"{100 * measured[k]:.1f} %" for k in ("test_accuracy", "sure_of_real", "sure_of_nonsense", "sure_of_mixtures"))])
+        train, test = (ds.images for ds in RECIPES[f"classifier-{name}"].data())
+        n = min(N, len(train), len(test))
+        floor.append([name, *_cells(metrics.evaluate(some(train, n, 0), some(test, n, 0), name))])
     for name in tqdm(names, desc="measuring"):
         if makes_pictures(name):
             origin, size = manifest()[name]["data"], manifest()[name]["arguments"].get("image_shape", (1, 32, 32))[-1]
-            real = some(data.load(origin, size=size).images, N, 0)
+            real = some(RECIPES[name].data()[1].images, N, 0)
             images, labels, rate = sampled(name, len(real))
             features = judge_for(origin)
             report = metrics.evaluate(images, real, features, labels=labels)
@@ -104,15 +105,23 @@ Lesson 51 explains each measure. In brackets: the 95 % interval, by bootstrap (F
 it says how far a number scatters from sample to sample, not from one training to another. More is better, but for FID and KID.
 
 **What may be compared with what.** Features are those of the course's own judges, classifiers of lesson 13, so **no FID or KID here is comparable with a
-published one**, nor with another judge's. FID also depends on the number of pictures, n on each side. The real pictures are drawn from the whole data set,
-training pictures included. A model of 16x16 pixels is judged on pictures enlarged to 32x32, real ones too.
+published one**, nor with another judge's. FID also depends on the number of pictures, n on each side. The real pictures are test pictures, which no model has
+seen; of faces and smileys there are too few to hold any back. A model of 16x16 pixels is judged on pictures enlarged to 32x32, real ones too.
 
 ## For comparison: real pictures against other real pictures
 
-Halves of the data, chosen at random. FID grows as n shrinks, and the halves of digits are half of what the generators below are compared with; and a generator that shows
-only what is safe can have a higher precision than real pictures. So a number below can be better than here without being better pictures.
+Training pictures in the place of generated ones. A generator that shows only what is safe can have a higher precision than real pictures; so a number below can be
+better than here without being better pictures.
 
 {_table(["data", *measures], floor)}
+
+## The judges
+
+A judge is sure of a picture where it gives one class a probability of at least 0.9; modes are counted among those. Each has learnt to be sure of
+nothing where there is nothing to see: on pixel noise, flat colour and blobs (2,000 pictures, others than it learnt on), and on mixtures of two
+test pictures of different classes.
+
+{_table(["judge", "right on test pictures", "sure of test pictures", "sure of nonsense", "sure of mixtures"], judges)}
 
 ## Generators
 
