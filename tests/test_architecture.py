@@ -64,6 +64,12 @@ def test_imports_point_down(path):
 
 
 @each
+def test_nothing_imports_what_only_authors_need(path):
+    if room(path) != "authors":
+        assert "authors" not in set(rooms_imported(path, SOURCES[path]))
+
+
+@each
 def test_only_settings_reads_the_environment(path):
     # notebooks.py hands an environment to the kernels that it starts
     if room(path) not in ("settings", "notebooks"):
