@@ -61,15 +61,17 @@ def _hidden(path):
     return path.name.startswith(".") or path.name == "__MACOSX"
 
 
+def _broken_link(path):
+    return path.is_symlink() and not path.exists()
+
+
 def _looks_like_a_picture(file):
     return file.suffix.lower() in READ | OTHER or _kind(file) is not None
 
 
 def _loose(folder):
     """What looks like a picture, by name or by content, directly in `folder`."""
-    files = [
-        p for p in folder.iterdir() if p.is_file() or (p.is_symlink() and not p.is_dir())
-    ]  # a broken link has a name
+    files = [p for p in folder.iterdir() if p.is_file() or _broken_link(p)]
     return sorted(p for p in files if not _hidden(p) and _looks_like_a_picture(p))
 
 
@@ -80,9 +82,8 @@ def _folders(folder):
 def _pictures(folder, above=()):
     """What looks like a picture in `folder` and, however deep, below it."""
     above = (*above, folder.resolve())
-    deeper = [
-        f for d in _folders(folder) if d.resolve() not in above for f in _pictures(d, above)
-    ]  # a link may go round
+    below = [d for d in _folders(folder) if d.resolve() not in above]  # a link may lead back up
+    deeper = [file for d in below for file in _pictures(d, above)]
     return sorted(_loose(folder) + deeper)
 
 
@@ -270,9 +271,8 @@ def read(path, size):
             if min(picture.size) < SMALLEST:
                 raise ValueError(f"{picture.width}x{picture.height} pixels; at least {SMALLEST}x{SMALLEST} are needed")
             full = picture.size
-            drafted = picture.draft(
-                None, (GAP * size, GAP * size)
-            )  # a JPEG is decoded at 1/8, 1/4 or 1/2, not below this
+            least = (GAP * size, GAP * size)
+            drafted = picture.draft(None, least)  # a JPEG is then decoded at 1/8, 1/4 or 1/2, not below this
             picture.load()
             scale = full[0] / drafted[1][2] if drafted else 1
             width, height = full if drafted else picture.size  # Pillow turns a TIFF upright as it loads
@@ -287,9 +287,7 @@ def read(path, size):
         raise ValueError(
             f"more than {limit}, which Pillow refuses to open; make it smaller in another program"
         ) from None
-    except (
-        Exception
-    ) as error:  # what a decoder raises on a damaged file has no common type: OSError, SyntaxError, struct.error ...
+    except Exception as error:  # a decoder raises anything on a damaged file: OSError, SyntaxError, struct.error ...
         raise ValueError(f"damaged or cut short ({error})") from None
     return resize(from_bytes(np.array(upright))[None], size)
 
