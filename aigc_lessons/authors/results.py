@@ -8,7 +8,7 @@ from importlib.metadata import version
 import torch
 from tqdm.auto import tqdm
 
-from .. import data, metrics, shipped
+from .. import metrics, shipped
 from ..files import write_atomically
 from ..settings import COURSE, device
 from ..shipped import manifest
