@@ -37,8 +37,8 @@ def _read_as_target(model, test):
     return {"read_as_brick": read(model.translate(grass, to="B"), "brick"), "read_as_grass": read(model.translate(brick, to="A"), "grass")}
 
 
-def _pix2pix(**arguments):
-    return Recipe(models.Pix2Pix, dict(width=12, **arguments), _edges, (20, 1_500, 10_000), _from_edges, 32, full=dict(width=24))
+def _pix2pix(keep=(), **arguments):
+    return Recipe(models.Pix2Pix, dict(width=12, **arguments), _edges, (20, 1_500, 10_000), _from_edges, 32, full=dict(width=24), keep=keep)
 
 
 def _cyclegan(domains, score, channels, steps):
@@ -46,7 +46,7 @@ def _cyclegan(domains, score, channels, steps):
 
 
 RECIPES = {
-    "pix2pix-shapes": _pix2pix(l1_weight=10.0),
+    "pix2pix-shapes": _pix2pix(l1_weight=10.0, keep=("discriminator",)),     # lesson 43 asks it
     "pix2pix-l1-shapes": _pix2pix(adversarial=False),
     "pix2pix-adversarial-shapes": _pix2pix(l1_weight=0.0),
     "cyclegan-textures": _cyclegan(_grass_and_brick, _read_as_target, 1, 1_000),
