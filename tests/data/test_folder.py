@@ -405,10 +405,12 @@ def test_twelve_megapixels_take_a_tenth_of_a_second(tmp_path):
         start = time.process_time()
         load(tmp_path)
         times.append(time.process_time() - start)
-    assert min(times) < 0.1
+    start = time.process_time()
+    Image.open(tmp_path / "a.jpg").load()  # the whole of it
+    assert min(times) < min(0.1, time.process_time() - start)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="resource is POSIX's")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc; getrusage's starts at that of the process that forked")
 def test_a_hundred_megapixels_take_less_than_a_gigabyte(tmp_path):
     """Measured in a process of its own, as growth over what the import takes."""
     photo = Image.linear_gradient("L").resize((12_000, 9_000), Image.Resampling.NEAREST).convert("RGB")
@@ -416,11 +418,11 @@ def test_a_hundred_megapixels_take_less_than_a_gigabyte(tmp_path):
         (tmp_path / suffix).mkdir()
         photo.save(tmp_path / suffix / f"a.{suffix}", quality=80, compress_level=1)
     code = f"""
-import resource, sys, warnings
+import re, warnings
 from pathlib import Path
 import torch, aigc_lessons as al
 warnings.simplefilter("error")
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+peak = lambda: 1024 * int(re.search("VmHWM:\\\\s+(\\\\d+) kB", Path("/proc/self/status").read_text())[1])
 before = peak()
 for suffix in ("jpg", "png"):
     ds = al.data.load("folder:" + str(Path({str(tmp_path)!r}) / suffix))
