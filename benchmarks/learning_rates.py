@@ -51,14 +51,15 @@ def main():
     parser.add_argument("models", nargs="*", default=list(MODELS), help=", ".join(MODELS))
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rates", type=float, nargs="*", default=RATES)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     judge, test = al.shipped("classifier-digits"), al.data.load("digits", split="test")
-    print(f"| model, {given.steps} steps | " + " | ".join(f"lr {rate:g}" for rate in RATES) + " |\n" + "| --- " * (len(RATES) + 1) + "|")
+    print(f"| model, {given.steps} steps | " + " | ".join(f"lr {rate:g}" for rate in given.rates) + " |\n" + "| --- " * (len(given.rates) + 1) + "|")
     for name in given.models:
         cells, began = [], time.perf_counter()
-        for lr in RATES:
+        for lr in given.rates:
             runs = [run(name, lr, given.steps, seed, judge, test) for seed in range(given.seeds)]
             cells.append("; ".join(f"{key} {spread([r[key] for r in runs])}" for key in runs[0]))
         print(f"| {name} | " + " | ".join(cells) + f" | <!-- {time.perf_counter() - began:.0f} s -->", flush=True)

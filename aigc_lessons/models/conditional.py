@@ -184,7 +184,7 @@ class CVAE(nn.Module):
     Args: image_shape, n_classes: as CGAN. latent_dim, width, beta, lr: as VAE.
     """
 
-    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=16, width=32, beta=1.0, lr=1e-3):
+    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=16, width=32, beta=1.0, lr=2e-3):
         super().__init__()
         check_counts("CVAE", latent_dim=latent_dim, width=width, n_classes=n_classes)
         self.image_shape, self.n_classes, self.latent_dim, self.beta, self.lr = tuple(image_shape), n_classes, latent_dim, beta, lr

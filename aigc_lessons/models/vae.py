@@ -37,7 +37,7 @@ class VAE(nn.Module):
         lr: learning rate.
     """
 
-    def __init__(self, image_shape=(1, 32, 32), latent_dim=16, width=32, beta=1.0, lr=1e-3):
+    def __init__(self, image_shape=(1, 32, 32), latent_dim=16, width=32, beta=1.0, lr=2e-3):
         super().__init__()
         check_counts("VAE", latent_dim=latent_dim, width=width)
         if not 0 <= beta < float("inf"):

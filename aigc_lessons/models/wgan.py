@@ -27,7 +27,7 @@ class WGAN(nn.Module):
     """
 
     def __init__(self, image_shape=(1, 32, 32), constraint="penalty", latent_dim=64, width=32, critic_steps=2,
-                 clip=0.02, penalty_weight=10.0, ema_decay=0.995, lr=2e-4, betas=(0.0, 0.9)):
+                 clip=0.02, penalty_weight=10.0, ema_decay=0.995, lr=1e-3, betas=(0.0, 0.9)):
         super().__init__()
         if constraint not in CONSTRAINTS:
             raise ValueError(f"WGAN(constraint={constraint!r}): accepted are {', '.join(CONSTRAINTS)}.")
