@@ -1,11 +1,11 @@
 """What the measures refuse before they count."""
 
 
-def check_finite(rows, who, what="features"):
+def check_finite(rows, who, what="features", start=0):
     """Raise unless every number of rows (N, D) is finite; the message names the first row that is not. Returns `rows`.
 
     Args:
-        who: the measure, for the message: "fid". what: which rows: "generated features".
+        who: the measure, for the message: "fid". what: which rows: "generated features". start: number of the first row.
     Raises:
         ValueError: NaN or infinity.
     """
@@ -13,7 +13,7 @@ def check_finite(rows, who, what="features"):
     if not finite.all():
         bad = (~finite.flatten(1).all(1)).nonzero()[:, 0].tolist()
         raise ValueError(
-            f"{who} got NaN or infinity in {len(bad)} of {len(rows)} rows of the {what}, the first at row {bad[0]}. "
+            f"{who} got NaN or infinity in {len(bad)} of {len(rows)} rows of the {what}, the first at row {start + bad[0]}. "
             "Accepted: finite numbers. Look at the pictures of those rows, and at where they were made."
         )
     return rows

@@ -170,7 +170,9 @@ def fidelity(network, generated, real, scale=1.0):
 
         def forward(self, pixels):
             features, logits = (t.float().cpu() for t in network(pixels.to(device())))      # it moves them for CUDA alone
-            check_finite(features, "evaluate", f"features of pictures {bar.n} and on (generated first, then real)")
+            before = sum(len(features) for features, _ in seen)
+            whose, start = ("generated", before) if before < len(generated) else ("real", before - len(generated))
+            check_finite(features, "evaluate", f"features of the {whose} pictures", start)
             seen.append((features, logits))
             bar.update(len(pixels))
             return tuple({"features": features, "scaled": features / scale, "logits": logits}[name] for name in self.features_list)
@@ -242,8 +244,6 @@ def evaluate(generated, real, features="digits", weights=None, labels=None, repe
     if min(real.shape[2:]) < 8:
         raise ValueError(f"evaluate got images of {tuple(real.shape[2:])} pixels. Accepted: height and width of at least 8.")
     generated, real, made_alike = _alike(generated, real, features)
-    if made_alike:
-        warnings.warn(f"evaluate: {made_alike}, so that both sets can be compared.", stacklevel=2)
     network, scale, n_classes, resizing = _eyes(features, weights, real.shape[1])
     if features == "inception":
         generated, real = (x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x for x in (generated, real))
@@ -257,6 +257,8 @@ def evaluate(generated, real, features="digits", weights=None, labels=None, repe
             span = f" from {labels.min()} to {labels.max()}" if labels.numel() else ""
             raise ValueError(f"evaluate got labels of shape {tuple(labels.shape)} and {labels.dtype}{span} for {len(generated)} images. Accepted: a whole "
                              f"number for each image, ({len(generated)},), a class that the judge for {features} knows: 0 to {n_classes - 1}.")
+    if made_alike:
+        warnings.warn(f"evaluate: {made_alike}, so that both sets can be compared.", stacklevel=2)
     pixels = (torch.cat([to_bytes(part) for part in x.split(1_000)]) for x in (generated, real))
     values, (fake, logits), (true, _) = fidelity(network, *pixels, scale)
     size = tuple(real.shape[2:])

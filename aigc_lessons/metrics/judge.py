@@ -2,9 +2,9 @@
 import torch.nn.functional as F
 from torch import nn
 
+from .. import shipped
 from ..data.pixels import resize
-from ..models.classifier import feature_network
-from ..shipped import manifest, read_weights
+from ..shipped import manifest
 
 
 def judges():
@@ -30,19 +30,15 @@ class Judge(nn.Module):
         if name not in judges():
             raise ValueError(f"There is no judge for {name!r}. There are judges for {', '.join(judges())}; for other pictures use "
                              "features='inception' with a file of weights.")
-        record = manifest()[f"classifier-{name}"]
-        arguments, self.scale = record["arguments"], record["metrics"]["feature_rms"]
-        self.image_shape, self.n_classes = tuple(arguments["image_shape"]), arguments["n_classes"]
-        self.features = feature_network(self.image_shape, arguments["width"])
-        self.head = nn.Linear(64, self.n_classes)
-        self.load_state_dict(read_weights(f"classifier-{name}"))
-        self.eval().requires_grad_(False)
+        self.classifier = shipped(f"classifier-{name}").requires_grad_(False)
+        self.image_shape, self.n_classes = self.classifier.image_shape, self.classifier.n_classes
+        self.scale = manifest()[f"classifier-{name}"]["metrics"]["feature_rms"]
 
     def forward(self, images):
         if tuple(images.shape[2:]) != self.image_shape[1:]:
             images = resize(images, self.image_shape[-1])
-        features = self.features(images)
-        return features, self.head(features)
+        features = self.classifier.features(images)
+        return features, self.classifier.head(features)
 
     def read_bytes(self, pixels):
         """The same for uint8 (N, C, H, W): how torch-fidelity hands pictures over."""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from aigc_lessons.data import ImageSet, check_images
+from aigc_lessons.data import ImageSet, check_images, warn_if_half_range
 
 
 def numbered(n=53, classes=3, groups=None):
@@ -83,3 +83,23 @@ def test_check_images_accepts_the_ends_and_returns_the_same_tensor():
     assert check_images(x, "grid") is x
     assert check_images(torch.zeros(0, 1, 4, 4), "grid").shape == (0, 1, 4, 4)
     assert check_images(x.double().requires_grad_(), "grid").requires_grad
+
+
+def flat(*values):
+    return torch.tensor(values)[:, None, None, None].expand(-1, 1, 4, 4)
+
+
+@pytest.mark.parametrize("images, warns", [
+    (torch.linspace(0, 1, 32).view(2, 1, 4, 4), True),
+    (torch.cat([flat(1.0, 0.0), torch.linspace(0.3, 0.4, 16).view(1, 1, 4, 4)]), True),  # one that is not flat is enough
+    (torch.linspace(-0.01, 1, 32).view(2, 1, 4, 4), False),
+    (flat(1.0), False),  # all white
+    (flat(0.0, 0.5, 1.0), False),  # flat colours say nothing about the range
+    (torch.zeros(0, 1, 4, 4), False),
+    (torch.linspace(0, 9, 32).view(2, 1, 4, 4), False),  # neither range
+])
+def test_a_set_with_nothing_below_0_is_warned_about(images, warns, recwarn):
+    warn_if_half_range(images, "grid")
+    assert len(recwarn) == warns
+    if warns:
+        assert str(recwarn[0].message).startswith("grid got images from ") and "they look like pictures in [0, 1]" in str(recwarn[0].message)

@@ -18,11 +18,12 @@ from torch import nn
 from torch_fidelity.defaults import DEFAULTS
 from torch_fidelity.deprecations import DEPRECATIONS
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.metric_prc import prc_features_to_metric
 
 import aigc_lessons as al
 from aigc_lessons import metrics
 from aigc_lessons.data.pixels import resize, to_bytes
-from aigc_lessons.metrics import evaluation
+from aigc_lessons.metrics import evaluation, frechet, kernel
 
 FID, KID, IS = "frechet_inception_distance", "kernel_inception_distance_mean", "inception_score_mean"
 
@@ -59,13 +60,16 @@ def test_our_functions_agree_with_torch_fidelity(name, n, m):
     values, (fake, logits), (true, real_logits) = evaluation.fidelity(judge.read_bytes, generated, real, judge.scale)
     assert fake.shape == (n, 64) and true.shape == (m, 64) and logits.shape == (n, judge.n_classes) and real_logits.shape == (m, judge.n_classes)
     assert metrics.fid(fake, true) == pytest.approx(values[FID], rel=1e-4)
-    # torch-fidelity takes as many of the larger set as the smaller has, and sums in single precision
-    size, draw = min(n, m), np.random.RandomState(DEFAULTS["rng_seed"])
-    i, j = (draw.choice(k, size, replace=False) for k in (n, m))
-    assert metrics.kernel_distance(fake[i] / judge.scale, true[j] / judge.scale).item() == pytest.approx(values[KID], rel=1e-3)
+    # torch-fidelity takes as many of the larger set as the smaller has, several times, and sums in single precision
+    count, size = kernel.subsets(n, m)
+    draw = np.random.RandomState(DEFAULTS["rng_seed"])
+    drawn = [[draw.choice(k, size, replace=False) for k in (n, m)] for _ in range(count)]
+    kids = [metrics.kernel_distance(fake[i] / judge.scale, true[j] / judge.scale).item() for i, j in drawn]
+    assert sum(kids) / count == pytest.approx(values[KID], rel=1e-3)
     assert metrics.inception_score(logits.double().softmax(1)).item() == pytest.approx(values[IS], rel=1e-6)
     precision, recall = metrics.precision_recall(true, fake, evaluation.NEIGHBOUR)
-    assert abs(precision - values["precision"]) <= 1.01 / n and abs(recall - values["recall"]) <= 1.01 / m  # one sample, and 32 bits
+    theirs = prc_features_to_metric(fake, true, prc_neighborhood=evaluation.NEIGHBOUR, prc_batch_size=1_000, save_cpu_ram=True, verbose=False)
+    assert abs(precision - theirs["precision"]) <= 1.01 / n and abs(recall - theirs["recall"]) <= 1.01 / m  # one sample, and 32 bits
     assert 0.02 < precision < 1 and 0.02 < recall < 1 and values[FID] > 1 and 2 < values[IS] < judge.n_classes  # nothing is at an end
 
 
@@ -93,8 +97,8 @@ def test_the_report_holds_torch_fidelitys_values_with_our_intervals(digits):
     ):
         assert got.n == 90 and got.value == want.value and got.low < got.high
         assert (got.low, got.high) == pytest.approx((want.low, want.high), rel=1e-6)
-    assert report.precision == metrics.wilson_interval(round(values["precision"] * 90), 90)
-    assert report.recall == metrics.wilson_interval(round(values["recall"] * 140), 140)
+    assert (report.precision.value, report.recall.value) == metrics.precision_recall(true, fake, 3)
+    assert (report.density.value, report.coverage.value) == metrics.density_coverage(true, fake, 5)
     assert report.accuracy is None
 
 
@@ -147,8 +151,8 @@ def test_what_torch_fidelity_is_asked(asked, monkeypatch, cuda):
     assert not set(given) & set(DEPRECATIONS)
     assert given["cuda"] is cuda and given["cache"] is False and given["save_cpu_ram"] is True and given["verbose"] is False
     assert "input1_cache_name" not in given and "input2_cache_name" not in given
-    assert given["isc"] and given["fid"] and given["kid"] and given["prc"]
-    assert given["isc_splits"] == 1 and given["kid_subset_size"] == 6 and given["prc_neighborhood"] == 3
+    assert given["isc"] and given["fid"] and given["kid"] and "prc" not in given
+    assert given["isc_splits"] == 1 and given["kid_subset_size"] == 6 and given["kid_subsets"] == 20
     for name, pictures in (("input1", generated), ("input2", real)):
         items = given[name]
         assert len(items) == len(pictures) and all(type(item) is torch.Tensor and item.dtype == torch.uint8 for item in items)
@@ -199,7 +203,7 @@ def test_evaluating_again_uses_the_second_judge(digits):
     assert (first.features, other.features) == ("digits", "textures") and first.fid.value != other.fid.value
 
 
-@pytest.mark.parametrize("n, m", [(4, 4), (4, 23), (31, 5)])
+@pytest.mark.parametrize("n, m", [(6, 6), (6, 23), (31, 7)])
 def test_few_pictures_and_sizes_that_differ_give_numbers(digits, n, m):
     report = metrics.evaluate(digits.images[:n], digits.images[50 : 50 + m])
     for name, measure in report.measures.items():
@@ -244,28 +248,29 @@ def known(weights, monkeypatch):
 
 def test_inception_offline_with_grey_pictures(known, monkeypatch):
     pictures = al.data.load("digits", size=16).images
-    generated, real = pictures[:5], pictures[5:9]
+    generated, real = pictures[:7], pictures[7:13]
     returned, fidelity = [], evaluation.fidelity
     monkeypatch.setattr(evaluation, "fidelity", lambda *args: returned.append(fidelity(*args)) or returned[-1])
     draws = []  # each takes 4 s for 2,048 features, and is for the interval only
-    monkeypatch.setattr(evaluation, "moments", lambda features: features.shape)
-    monkeypatch.setattr(evaluation, "frechet_distance", lambda *shapes: draws.append(shapes) or 0.0)
+    monkeypatch.setattr(frechet, "moments", lambda features: features.shape)
+    monkeypatch.setattr(frechet, "frechet_distance", lambda *shapes: draws.append(shapes) or 0.0)
     report = metrics.evaluate(generated, real, "inception", weights=known)
     values, (fake, logits), (true, _) = returned[0]
 
     network = FeatureExtractorInceptionV3("by hand", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(known))
-    by_hand, by_hand_logits = network(to_bytes(pictures[3:7]).repeat(1, 3, 1, 1))  # the same picture three times
-    torch.testing.assert_close(torch.cat([fake[3:], true[:2]]), by_hand, rtol=1e-3, atol=1e-5)
-    torch.testing.assert_close(logits[3:], by_hand_logits[:2], rtol=1e-3, atol=1e-5)
-    assert fake.shape == (5, 2048) and by_hand.std(0).max() > 1e-2, "the network sees a difference"
+    by_hand, by_hand_logits = network(to_bytes(pictures[5:9]).repeat(1, 3, 1, 1))  # the same picture three times
+    torch.testing.assert_close(torch.cat([fake[5:], true[:2]]), by_hand, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(logits[5:], by_hand_logits[:2], rtol=1e-3, atol=1e-5)
+    assert fake.shape == (7, 2048) and by_hand.std(0).max() > 1e-2, "the network sees a difference"
 
     # of few pictures trace (cov1 cov2)^(1/2) is the sum of the singular values of A B', the centred features over sqrt(n - 1)
     a, b = ((x - x.mean(0)).double() / (len(x) - 1) ** 0.5 for x in (fake, true))
     want = (fake.mean(0) - true.mean(0)).square().sum() + a.square().sum() + b.square().sum() - 2 * torch.linalg.svdvals(a @ b.T).sum()
     assert report.fid.value == pytest.approx(want.item(), rel=1e-3)
     assert report.inception_score.value == pytest.approx(metrics.inception_score(logits.double().softmax(1)).item(), rel=1e-6)
-    assert report.kid.value == values[KID] and (report.precision.n, report.recall.n) == (5, 4)
-    assert draws == 20 * [(5, 2048, 4, 2048)] and report.features == "inception" and report.modes is None and report.accuracy is None
+    assert report.kid.value == values[KID] and (report.precision.n, report.recall.n) == (7, 6)
+    assert draws == 20 * [(7, 2048, 6, 2048)] and report.features == "inception" and report.modes is None and report.accuracy is None
+    assert report.size == (16, 16) and report.resized == "resized to 299x299 (bilinear as in TensorFlow 1)"
     assert "InceptionV3: comparable with published values if" in report.note and report.note in str(report)
 
 
@@ -273,7 +278,7 @@ def test_inception_takes_only_the_published_file(weights, tmp_path, monkeypatch)
     found = hashlib.sha256(weights.read_bytes()).hexdigest()[:8]
     monkeypatch.setattr(torch, "load", lambda *args, **kwargs: pytest.fail("a file of another hash was unpickled"))
     published = r"Accepted: the published file weights-inception-2015-12-05-6726825d.pth.* never downloads it"
-    given = dict(generated=noise(5), real=noise(4), features="inception")
+    given = dict(generated=noise(7), real=noise(6), features="inception")
     with pytest.raises(ValueError, match=f"weights.pth.* is another file, or damaged: its sha256 begins with {found}, not 6726825d. {published}"):
         metrics.evaluate(**given, weights=weights)
     with pytest.raises(FileNotFoundError, match=f"nowhere.pth.*: there is no such file. {published}"):
@@ -286,7 +291,7 @@ def test_inception_takes_only_the_published_file(weights, tmp_path, monkeypatch)
 
 def test_inception_knows_no_labels_of_ours(known):
     with pytest.raises(ValueError, match=r"features='inception'\) knows no classes of yours. Give labels= with a judge's features only: digits"):
-        metrics.evaluate(noise(5), noise(4), "inception", weights=known, labels=torch.zeros(5, dtype=torch.int64))
+        metrics.evaluate(noise(7), noise(6), "inception", weights=known, labels=torch.zeros(7, dtype=torch.int64))
 
 
 # Pixels, where there is no judge
@@ -299,7 +304,7 @@ def test_pixels_are_means_of_blocks(digits):
     fake, true = (blocks(to_bytes(x).float() / 127.5 - 1) for x in (generated, real))
     assert fake.shape == (150, 16) and report.fid.value == pytest.approx(metrics.fid(fake, true), rel=1e-4)
     assert (report.precision.value, report.recall.value) == pytest.approx(metrics.precision_recall(true, fake, 3), abs=1.01 / 100)
-    assert list(report.measures) == ["fid", "kid", "precision", "recall"] and report.inception_score is report.modes is None
+    assert list(report.measures) == ["fid", "kid", "precision", "recall", "density", "coverage"] and report.inception_score is report.modes is None
     assert "8x8 blocks" in report.note and "not with published values" in report.note
     assert metrics.coarse_pixels(noise(3, (2, 16, 24))).shape == (3, 12)
 
@@ -314,7 +319,8 @@ def test_the_report_shows_every_measure_with_its_interval(digits):
     shown = {}
     for name, *numbers in re.findall(r"^([a-z][a-z ]+?) +(-?[\d.]+) +(-?[\d.]+) to (-?[\d.]+)$", str(report), re.MULTILINE):
         shown[name.replace(" ", "_")] = [float(x) for x in numbers]
-    assert set(shown) == set(report.measures) == {"fid", "kid", "precision", "recall", "inception_score", "modes", "accuracy"}
+    assert set(shown) == set(report.measures) == {
+        "fid", "kid", "precision", "recall", "density", "coverage", "inception_score", "modes", "accuracy"}
     for name, m in report.measures.items():
         assert shown[name] == pytest.approx([m.value, m.low, m.high], abs=5.1e-5) and m.low <= m.value <= m.high, name
         assert m.low < m.high and getattr(report, name) is m
@@ -342,7 +348,7 @@ def test_intervals_keep_to_what_a_measure_can_be(digits):
 def test_fewer_repeats_change_the_intervals_and_no_value(digits):
     many, few = (metrics.evaluate(digits.images[:50], digits.images[50:110], repeats=r) for r in (None, 5))
     assert {k: m.value for k, m in many.measures.items()} == {k: m.value for k, m in few.measures.items()}
-    assert few.fid.high - few.fid.low != many.fid.high - many.fid.low and few.precision == many.precision
+    assert few.fid.high - few.fid.low != many.fid.high - many.fid.low and few.precision != many.precision
 
 
 def test_it_does_not_see_what_eight_bits_do_not_hold(digits):
@@ -361,6 +367,87 @@ def test_better_pictures_score_better(digits):
     assert good.precision.value > bad.precision.value + 0.5 and good.recall.value > bad.recall.value + 0.5
 
 
+# What it says it did
+
+
+def test_the_report_says_size_and_resizing():
+    shapes = al.data.load("shapes", size=16, n=40)
+    small = metrics.evaluate(shapes.images[:20], shapes.images[20:], "shapes")
+    assert small.size == (16, 16) and small.resized == "resized to 32x32 (bicubic)" and small.made_alike is None
+    assert "Compared at 16x16 pixels, resized to 32x32 (bicubic), by features of the course's judge for shapes" in str(small)
+    same = metrics.evaluate(noise(9), noise(9, seed=1))
+    assert same.size == (32, 32) and same.resized is None and "Compared at 32x32 pixels, by features" in str(same)
+    wide = metrics.evaluate(noise(9, (1, 16, 24)), noise(9, (1, 16, 24), 1), "pixels")
+    assert wide.size == (16, 24) and wide.resized is None and "Compared at 16x24 pixels, by pixels averaged" in wide.note
+
+
+def test_grey_pictures_that_were_saved_in_colour_are_compared_as_grey(digits):
+    generated, real = digits.images[:40], digits.images[40:90]
+    in_colour = lambda x: (x + torch.tensor([0.0, 1e-3, -1e-3]).view(3, 1, 1)).clamp(-1, 1)  # a JPEG is grey but for rounding
+    plain = metrics.evaluate(generated, real)
+    for made, true, says in ((in_colour(generated), real, "generated pictures, grey in three channels, made one channel"),
+                             (generated, in_colour(real), "real pictures of three equal channels made grey"),
+                             (in_colour(generated), in_colour(real), "all pictures, grey in three channels, made one channel")):
+        with pytest.warns(UserWarning, match=f"evaluate: {says}, so that both sets can be compared"):
+            report = metrics.evaluate(made, true)
+        assert report.made_alike == says and says in str(report)
+        assert report.fid.value == pytest.approx(plain.fid.value, rel=1e-3) and report.coverage.value == plain.coverage.value
+
+
+def test_real_pictures_follow_the_channels_of_the_generated():
+    shapes = al.data.load("shapes", n=60).images
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    grey = (shapes * weights).sum(1, keepdim=True)
+    with pytest.warns(UserWarning, match="real pictures in colour made grey"):
+        made_grey = metrics.evaluate(grey[:30], shapes[30:], "pixels")
+    assert made_grey.fid.value == pytest.approx(metrics.evaluate(grey[:30], grey[30:], "pixels").fid.value, rel=1e-6)
+    with pytest.warns(UserWarning, match="real pictures, grey, repeated to three channels"):
+        repeated = metrics.evaluate(shapes[:30], grey[30:], "pixels")
+    assert repeated.fid.value == metrics.evaluate(shapes[:30], grey[30:].repeat(1, 3, 1, 1), "pixels").fid.value
+
+
+@pytest.mark.parametrize("call", [
+    lambda x: metrics.evaluate(x, noise(9), repeats=1),
+    lambda x: metrics.evaluate(noise(9), x, repeats=1),
+    lambda x: metrics.accuracy(lambda images: torch.zeros(len(images), 3), x, torch.zeros(9, dtype=torch.int64)),
+    lambda x: metrics.confident_share(lambda images: torch.zeros(len(images), 3), x),
+    lambda x: metrics.pairwise_distance(x),
+])
+def test_pictures_in_0_to_1_are_warned_about(call, recwarn):
+    call(noise(9))
+    assert not recwarn
+    with pytest.warns(UserWarning, match=r"nothing below 0: they look like pictures in \[0, 1\].* 2 \* images - 1") as caught:
+        call((noise(9) + 1) / 2)
+    assert [w.filename for w in caught] == [__file__], "once, and it points at whoever called"
+
+
+def test_features_that_are_not_finite_are_named(monkeypatch, digits):
+    judge = metrics.Judge("digits")
+    broken = judge.head.bias.new_tensor(float("nan"))
+
+    def network(pixels):
+        features, logits = judge.read_bytes(pixels)
+        return torch.where((pixels == pixels.new_tensor(255)).all((1, 2, 3))[:, None], broken, features), logits
+
+    monkeypatch.setattr(evaluation, "_eyes", lambda *given: (network, judge.scale, 10, None))
+    pictures = digits.images[:80].clone()
+    pictures[67] = 1.0
+    for given, whose in (((pictures, digits.images[80:160]), "generated"), ((digits.images[80:190], pictures), "real")):
+        with pytest.raises(ValueError, match=f"evaluate got NaN or infinity .* of the features of the {whose} pictures, the first at row 67"):
+            metrics.evaluate(*given)
+
+
+# Judges and pictures of nothing
+
+
+def test_confident_share_counts_who_is_believed():
+    p = torch.tensor([[0.95, 0.03, 0.02], [0.5, 0.3, 0.2], [0.02, 0.02, 0.96], [0.1, 0.89, 0.01]])
+    assert metrics.confident_share(lambda images: p.log(), noise(4)) == metrics.wilson_interval(2, 4)
+    assert metrics.confident_share(lambda images: p.log(), noise(4), sure=0.8) == metrics.wilson_interval(3, 4)
+    with pytest.raises(ValueError, match="confident_share got images from .* Accepted"):
+        metrics.confident_share(lambda images: p, 3 * noise(4))
+
+
 # Bad input
 
 
@@ -372,11 +459,10 @@ def with_bad(value, where=(3, 5), n=9):
 
 
 @pytest.mark.parametrize("change, error, says", [
-    (dict(generated=noise(3)), ValueError, r"evaluate \(generated\) got 3 images. Accepted: at least 4 .* 3rd neighbour"),
-    (dict(real=noise(1)), ValueError, r"evaluate \(real\) got 1 images. Accepted: at least 4"),
-    (dict(real=noise(0)), ValueError, r"evaluate \(real\) got 0 images. Accepted: at least 4"),
-    (dict(generated=noise(9, (1, 16, 16))), ValueError, r"images of shape \(1, 16, 16\) and real ones of \(1, 32, 32\). Accepted: one shape"),
-    (dict(real=noise(9, (3, 32, 32))), ValueError, r"generated images of shape \(1, 32, 32\) and real ones of \(3, 32, 32\). Accepted: one shape"),
+    (dict(generated=noise(5)), ValueError, r"evaluate \(generated\) got 5 images. Accepted: at least 6 .* 5th neighbour"),
+    (dict(real=noise(1)), ValueError, r"evaluate \(real\) got 1 images. Accepted: at least 6"),
+    (dict(real=noise(0)), ValueError, r"evaluate \(real\) got 0 images. Accepted: at least 6"),
+    (dict(generated=noise(9, (1, 16, 16))), ValueError, r"images of \(16, 16\) pixels and real ones of \(32, 32\). Accepted: one size"),
     (dict(generated=noise(9) * 1.5), ValueError, r"evaluate \(generated\) got images from -1.\d+ to 1.\d+. Accepted: \[-1, 1\]"),
     (dict(real=(noise(9) + 1) * 127.5), ValueError, r"evaluate \(real\) got images from .* to 255. Accepted: \[-1, 1\]"),
     (dict(generated=with_bad(float("nan"))), ValueError, r"evaluate \(generated\) got NaN or infinity in 2 of 9 images, the first at index 3"),
@@ -432,6 +518,37 @@ def test_two_thousand_pictures_against_two_thousand():
     assert run.returncode == 0, run.stderr
     seconds, peak, n = json.loads(run.stdout.splitlines()[-1])
     assert n == 2_000 and seconds <= 20 and peak < 2e9
+
+
+FIFTY_THOUSAND = """
+import json, re, time
+from pathlib import Path
+import torch
+from aigc_lessons import metrics
+from aigc_lessons.metrics import evaluation
+def network(pixels):
+    features = pixels.flatten(1).float() / 127.5 - 1
+    return features, 5 * features[:, :10]
+evaluation._eyes = lambda *given: (network, 1.0, 10, None)
+g = torch.Generator().manual_seed(0)
+generated, real = (torch.rand(50_000, 1, 8, 8, generator=g) * 2 - 1 for _ in range(2))
+start = time.process_time()
+report = metrics.evaluate(generated, real, repeats=20)
+seconds = time.process_time() - start
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
+print(json.dumps([seconds, int(peak[1]) * 1024, [m.n for m in report.measures.values()]]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process's own memory is read from Linux's /proc")
+def test_fifty_thousand_features_fit_in_4_gb():
+    one = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    run = subprocess.run([sys.executable, "-c", FIFTY_THOUSAND], capture_output=True, text=True, timeout=300, env=one)
+    assert run.returncode == 0, run.stderr
+    seconds, peak, n = json.loads(run.stdout.splitlines()[-1])
+    among = evaluation.AMONG
+    assert n == [50_000, 50_000, among, among, among, among, 50_000, 50_000]
+    assert seconds <= 40 and peak < 2e9  # a matrix of all pairs in 64 bits alone has 20 GB, one in 8 bits 2.5
 
 
 def test_what_no_features_can_look_at():

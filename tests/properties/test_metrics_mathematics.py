@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from aigc_lessons import metrics
+from aigc_lessons.metrics import frechet, kernel, neighbours
 from aigc_lessons.metrics.kernel import cubic_kernel, unbiased_mmd
 
 
@@ -164,7 +165,7 @@ def test_inception_score_has_a_finite_gradient_at_logits_of_50():
     (torch.full((4,), 0.25), r"shape \(4,\). Accepted: \(N, K\)"),
     (torch.tensor([[2.0, -1.0]]), "at least 0 that sum to 1"),
     (torch.tensor([[0.6, 0.6]]), r"For logits: logits.softmax\(1\)"),
-    (torch.tensor([[0.5, 0.5], [float("nan"), 1.0]]), "not probabilities"),
+    (torch.tensor([[0.5, 0.5], [float("nan"), 1.0]]), "NaN or infinity in 1 of 2 rows of the probabilities, the first at row 1"),
 ])
 def test_inception_score_refuses_what_is_no_probability(bad, says):
     with pytest.raises(ValueError, match=says):
@@ -260,6 +261,158 @@ def test_many_points_are_covered_as_single_ones_are():
 def test_precision_recall_refuses(real, generated, k, says):
     with pytest.raises(ValueError, match=says):
         metrics.precision_recall(torch.zeros(real), torch.zeros(generated), k)
+
+
+# Density and coverage
+
+
+@pytest.mark.parametrize("k, real, generated, density, coverage", [
+    (1, range(5), (2,), 3, 3 / 5),  # radius 1: 2 lies in the balls of 1, 2 and 3, on the surface of two
+    (1, range(5), (2, 2, 2), 3, 3 / 5),  # copies add nothing to coverage, and are as dense
+    (1, range(5), range(100, 107), 0, 0),  # disjoint
+    (1, range(5), range(5), 13 / 5, 1),  # the same: inner ones lie in three balls, those at the ends in two
+    (2, (0, 1, 2, 50), (49.5, 49.5), 1 / 2, 1 / 4),  # an outlier's ball, of radius 49, is one of k: precision says 1
+    (1, (0, 1, 50, 51), (0.5,), 2, 1 / 2),  # one of two clusters
+])
+def test_density_and_coverage_of_hand_made_sets(k, real, generated, density, coverage):
+    assert metrics.density_coverage(line(*real), line(*generated), k) == pytest.approx((density, coverage))
+
+
+def test_coverage_is_not_bought_by_an_outlier_as_recall_is():
+    real, generated = randn(50, 2, seed=1), randn(50, 2, seed=2) * 0.01 + 10
+    generated[0] = -40.0  # one ball that holds every real point
+    assert metrics.precision_recall(real, generated, 3)[1] == 1 and metrics.density_coverage(real, generated, 3)[1] < 0.1
+
+
+@pytest.mark.parametrize("k, n, m, d", [(1, 2, 1, 1), (2, 9, 5, 3), (3, 40, 25, 2), (5, 23, 61, 7)])
+def test_density_and_coverage_by_their_definition(k, n, m, d):
+    real, generated = randn(n, d, seed=k).tolist(), (randn(m, d, seed=10 + k) * 1.5 + 0.3).tolist()
+    radii = [sorted(math.dist(a, b) for j, b in enumerate(real) if j != i)[k - 1] for i, a in enumerate(real)]
+    inside = [[math.dist(p, c) <= r for c, r in zip(real, radii)] for p in generated]
+    want = sum(map(sum, inside)) / (k * m), sum(map(any, zip(*inside))) / n
+    assert metrics.density_coverage(torch.tensor(real), torch.tensor(generated), k) == pytest.approx(want, rel=1e-6)
+
+
+def test_density_and_coverage_do_not_depend_on_the_frame_or_the_order():
+    real, generated, turn = randn(50, 4, seed=1), randn(31, 4, seed=2) * 1.3 + 0.4, rotation(4)
+    value = metrics.density_coverage(real, generated, 4)
+    assert 0 < value[0] < 1 and 0 < value[1] < 1
+    for moved in (lambda x: x @ turn, lambda x: 1e-3 * x, lambda x: 40 * x, lambda x: x + 7, lambda x: x.flip(0)):
+        assert metrics.density_coverage(moved(real), moved(generated), 4) == pytest.approx(value)
+    assert metrics.density_coverage(real, generated.repeat(3, 1), 4) == pytest.approx(value)
+
+
+def test_two_sets_of_one_distribution_have_the_density_and_coverage_of_their_authors():
+    """Naeem et al., lemmas 1 and 2: density 1 on average, coverage 1 - (N - 1)...(N - k) / ((2N - 1)...(2N - k)) for N = M."""
+    n, k = 12, 3
+    draws = torch.tensor([metrics.density_coverage(randn(n, 3, seed=2 * i), randn(n, 3, seed=2 * i + 1), k) for i in range(300)])
+    coverage = 1 - math.prod((n - j) / (2 * n - j) for j in range(1, k + 1))
+    assert standard_errors_from(draws[:, 0], 1) < 4 and standard_errors_from(draws[:, 1], coverage) < 4
+    assert standard_errors_from(draws[:, 1], 1 - 2**-k) > 4  # what it tends to as N grows
+
+
+@pytest.mark.parametrize("real, generated, k, says", [
+    ((5, 2), (5, 3), 1, r"density_coverage got .*\(5, 2\) and \(5, 3\). Accepted: \(N, D\) and \(M, D\)"),
+    ((3, 2), (9, 2), 3, "density_coverage.k=3. got 3 real and 9 generated rows. Accepted: k of at least 1, and more real rows than k"),
+    ((3, 2), (0, 2), 1, "3 real and 0 generated rows. .* at least 1 generated"),
+    ((9, 2), (9, 2), 0, "k=0.* Accepted: k of at least 1"),
+])
+def test_density_coverage_refuses(real, generated, k, says):
+    with pytest.raises(ValueError, match=says):
+        metrics.density_coverage(torch.zeros(real), torch.zeros(generated), k)
+
+
+# Intervals of what depends on neighbours
+
+
+@pytest.mark.parametrize("n, m", [(40, 61), (13, 12), (90, 30)])
+def test_half_samples_are_the_measures_of_half_of_the_rows(n, m):
+    real, generated = randn(n, 3, seed=n), randn(m, 3, seed=m) * 1.2
+    real[:4], generated[:3] = real[4:8].clone(), real[:3]  # equal rows, within a set and across
+    of_all, drawn = neighbours._half_samples(real, generated, 3, 5, 20, generator(0))
+    assert of_all == pytest.approx([*metrics.precision_recall(real, generated, 3), *metrics.density_coverage(real, generated, 5)])
+    g = generator(0)
+    for row in drawn:
+        r, f = (torch.randperm(size, generator=g)[: size // 2] for size in (n, m))
+        want = [*metrics.precision_recall(real[r], generated[f], 3), *metrics.density_coverage(real[r], generated[f], 5)]
+        assert row.tolist() == pytest.approx(want)
+    assert drawn[:, :3].std(0).min() > 0
+
+
+def test_neighbour_intervals_are_wilsons_at_least_and_as_wide_as_possible_for_few():
+    real, generated = randn(40, 2, seed=1), randn(40, 2, seed=2)
+    far = neighbours.neighbour_measures(real, generated + 1_000, 3, 5)
+    nothing = metrics.wilson_interval(0, 40)
+    assert all((m.value, m.low, m.high) == (0, 0, pytest.approx(nothing.high)) for m in far.values())
+    few = neighbours.neighbour_measures(real[:9], generated[:7], 3, 5)
+    assert [(m.low, m.high, m.n) for m in few.values()] == [(0, 1, 7), (0, 1, 9), (0, 9 / 5, 7), (0, 1, 9)]
+
+
+def test_more_rows_than_are_redrawn_give_narrower_intervals_about_the_value_of_all(monkeypatch):
+    real, generated = randn(400, 3, seed=1), randn(400, 3, seed=2) + 0.5
+    everything = neighbours.neighbour_measures(real, generated, 3, 5)
+    monkeypatch.setattr(neighbours, "RESAMPLED", 200)
+    part = neighbours.neighbour_measures(real, generated, 3, 5)
+    for name, m in everything.items():
+        assert part[name].value == pytest.approx(m.value) and part[name].n == m.n
+        assert part[name].high - part[name].low == pytest.approx(m.high - m.low, rel=0.35), name
+
+
+# Many rows: subsets, groups, pieces
+
+
+@pytest.mark.parametrize("n, m, count, size", [(900, 900, 1, 900), (1_000, 1_000, 1, 1_000), (2_000, 2_000, 20, 1_000), (9, 6, 20, 6),
+                                               (50_000, 50_000, 100, 1_000), (50_000, 20, 100, 20)])
+def test_kid_subsets(n, m, count, size):
+    assert kernel.subsets(n, m) == (count, size)
+
+
+def test_groups_of_rows_have_the_moments_of_their_rows():
+    x = randn(731, 5, seed=1).float() * 3 + 2
+    for got, want in zip(frechet._moments_of_groups(frechet._sums_of_groups(x.double())), metrics.moments(x)):
+        torch.testing.assert_close(got, want)
+
+
+def test_moments_do_not_depend_on_the_pieces(monkeypatch):
+    x = randn(731, 5, seed=1) * 3 + 1e4  # far from 0, where sums of squares alone would lose digits
+    monkeypatch.setattr(frechet, "ROWS", 100)
+    mean, cov = metrics.moments(x)
+    torch.testing.assert_close(mean, x.mean(0))
+    torch.testing.assert_close(cov, x.T.cov(), rtol=1e-10, atol=0)
+
+
+def test_the_frechet_interval_of_groups_is_that_of_rows(monkeypatch):
+    x, y = randn(2_000, 4, seed=1), randn(2_000, 4, seed=2) * 1.2 + 0.2
+    value = metrics.fid(x, y)
+    rows = frechet.frechet_interval(x, y, value, repeats=600)
+    monkeypatch.setattr(frechet, "MANY", 1_999)
+    groups = frechet.frechet_interval(x, y, value, repeats=600)
+    assert rows != groups and groups.n == rows.n == 2_000
+    assert groups.high - groups.low == pytest.approx(rows.high - rows.low, rel=0.2)
+
+
+# Numbers that are not finite
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("measure, says", [
+    (lambda bad, x: metrics.fid(bad, x), "fid got .* generated features"),
+    (lambda bad, x: metrics.fid(x, bad), "fid got .* real features"),
+    (lambda bad, x: metrics.moments(bad), "moments got .* features"),
+    (lambda bad, x: metrics.kernel_distance(bad, x), "kernel_distance got .* first features"),
+    (lambda bad, x: metrics.kernel_distance(x, bad), "kernel_distance got .* second features"),
+    (lambda bad, x: metrics.precision_recall(x, bad, k=3), "precision_recall got .* generated features"),
+    (lambda bad, x: metrics.density_coverage(bad, x, k=3), "density_coverage got .* real features"),
+    (lambda bad, x: metrics.inception_score(bad), "inception_score got .* probabilities"),
+    (lambda bad, x: metrics.mode_counts(bad), "mode_counts got .* logits"),
+    (lambda bad, x: metrics.accuracy(lambda images: bad, torch.zeros(20, 1, 8, 8), torch.zeros(20).long()), "accuracy got .* logits"),
+], ids=lambda value: value if isinstance(value, str) else None)
+def test_the_row_that_is_not_finite_is_named(measure, says, bad):
+    x = randn(20, 8).softmax(1)
+    broken = x.clone()
+    broken[3, 2] = broken[17, 0] = bad
+    with pytest.raises(ValueError, match=says.replace("got .*", "got NaN or infinity in 2 of 20 rows of the") + ", the first at row 3. "):
+        measure(broken, x)
 
 
 # The bootstrap

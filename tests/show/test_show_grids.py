@@ -111,7 +111,7 @@ def test_a_single_pair_stands_side_by_side():
 
 
 def test_the_input_is_left_alone_and_may_need_gradients_or_be_half():
-    images = torch.rand(2, 3, 8, 8, requires_grad=True)
+    images = (2 * torch.rand(2, 3, 8, 8) - 1).requires_grad_()
     copy = images.detach().clone()
     picture = grid(images, "noise")
     assert torch.equal(images.detach(), copy) and images.grad is None
@@ -119,8 +119,18 @@ def test_the_input_is_left_alone_and_may_need_gradients_or_be_half():
     assert grid(images.double(), "noise").png == picture.png
 
 
+@pytest.mark.parametrize("draw", [grid, lambda x, alt: film_strip([x], alt), lambda x, alt: before_after(x, x, alt)])
+def test_pictures_with_nothing_below_0_are_warned_about(draw, recwarn):
+    noise = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    for fine in (2 * noise - 1, flat(1, 1), flat(0, 0.5), torch.cat([noise, flat(-0.1)])):
+        draw(fine, "noise")
+    assert not recwarn
+    with pytest.warns(UserWarning, match=r"got images from 0.\d+ to 0.\d+, with nothing below 0: .* 2 \* images - 1"):
+        draw(noise, "noise")
+
+
 def test_a_grid_of_digits_is_small():
-    digits = torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))     # noise: the worst case
+    digits = 2 * torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0)) - 1     # noise: the worst case
     assert len(grid(digits, "noise").png) < 8_000
     assert len(grid(digits.expand(-1, 3, -1, -1), "noise").png) < 40_000
     assert len(grid(digits, "noise", labels=range(64)).png) < 40_000
