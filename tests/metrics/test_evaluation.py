@@ -121,7 +121,7 @@ def test_pictures_of_another_size_are_resized_for_the_judge(size):
     judge, shapes = metrics.Judge("shapes"), al.data.load("shapes", size=size, n=120)
     generated, real = shapes.images[:50], shapes.images[50:]
     assert real.shape[2:] == (size, size) != judge.image_shape[1:]
-    fake, true = (judge.features(resize(to_bytes(x).float() / 127.5 - 1, 32)) for x in (generated, real))
+    fake, true = (judge(resize(to_bytes(x).float() / 127.5 - 1, 32))[0] for x in (generated, real))
     assert metrics.evaluate(generated, real, "shapes").fid.value == pytest.approx(metrics.fid(fake, true), rel=1e-3)
 
 
@@ -489,7 +489,7 @@ def test_evaluate_says_what_was_given_and_what_is_accepted(change, error, says):
 
 
 def test_a_data_set_without_a_judge_is_named():
-    with pytest.raises(ValueError, match="no judge for 'faces'. There are judges for digits, shapes, textures; .* features='inception'"):
+    with pytest.raises(ValueError, match="no judge for 'faces'. There are judges for digits, emoji, shapes, textures; .* features='inception'"):
         metrics.Judge("faces")
 
 
