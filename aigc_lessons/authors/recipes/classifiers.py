@@ -12,14 +12,14 @@ JUDGE = dict(width=16, dropout=0.2, weight_decay=0.01, outlier_weight=0.5)
 
 def _judge(model, test):
     """Accuracy, the size of the features, and what share of real and of senseless pictures is read with confidence."""
-    shares = metrics.confident_share
+    share = lambda predict, images: metrics.confident_share(predict, images).value
     nothing = nonsense(2_000, model.image_shape, seed=1)
     return {
         "test_accuracy": metrics.accuracy(model.predict, test.images, test.labels).value,
         "feature_rms": model.embed(test.images).square().mean().sqrt().item(),
-        "sure_of_real": shares(model.predict, test.images),
-        "sure_of_nonsense": shares(model.predict, nothing),
-        "sure_of_mixtures": shares(model.predict, mixtures(test.images, test.labels, seed=1)),
+        "sure_of_real": share(model.predict, test.images),
+        "sure_of_nonsense": share(model.predict, nothing),
+        "sure_of_mixtures": share(model.predict, mixtures(test.images, test.labels, seed=1)),
     }
 
 
