@@ -81,6 +81,8 @@ def check_quarters(who, images):
 
 
 def check_channels(who, images, channels, where="pictures"):
+    if images.ndim != 4:
+        raise ValueError(f"This {who} takes {where} of shape (N, {channels}, H, W) and got {tuple(images.shape)}.")
     if images.shape[1] != channels:
         raise ValueError(f"This {who} takes {where} with {channels} channels and got {images.shape[1]}. "
                          "Give grey (1) or colour (3) pictures as it was built, or build it with another number of channels.")
@@ -95,9 +97,14 @@ def check_floats(who, images):
 
 def pair_of(batch, who):
     """The two image tensors of a batch of two domains. Raises ValueError for one domain, or two that differ in size."""
-    if not (isinstance(batch, tuple) and len(batch) == 2 and hasattr(batch[0], "images")):
+    return check_pair(who, [part.images for part in batch if hasattr(part, "images")] if isinstance(batch, tuple) else [])
+
+
+def check_pair(who, domains):
+    """The two tensors (N, C, H, W) of `domains`. Raises ValueError for another number of them, or two that differ in size."""
+    if len(domains) != 2:
         raise ValueError(f"A {who} learns from two domains. Give fit a tuple: al.fit(model, (domain_a, domain_b), ...).")
-    a, b = batch[0].images, batch[1].images
+    a, b = domains
     if a.shape[2:] != b.shape[2:]:
         raise ValueError(f"A {who} got pictures of {tuple(a.shape[2:])} and {tuple(b.shape[2:])} pixels. Load both domains at one size.")
     return a, b
@@ -105,12 +112,14 @@ def pair_of(batch, who):
 
 def check_batch(model, batch):
     """(images, labels) of a batch. Raises ValueError if it has no labels, more kinds than `model` has classes, or pictures of
-    another size. Reads nothing from the device: `fit` has counted the kinds beforehand."""
+    another size. Reads nothing from the device if `fit` made the batch: it has counted the kinds beforehand."""
     who = type(model).__name__
     check_fits(model, batch.images)
     if batch.labels is None:
         raise ValueError(f"A {who} learns from labels and the data has none. Load a set with classes.")
-    if batch.n_classes is not None and batch.n_classes > model.n_classes:
+    if batch.n_classes is None:
+        check_labels(who, batch.labels, len(batch.images), model.n_classes)
+    elif batch.n_classes > model.n_classes:
         raise ValueError(f"A label is {batch.n_classes - 1} and this {who} has {model.n_classes} classes: accepted are 0 to "
                          f"{model.n_classes - 1}. Build it with n_classes=len(ds.classes).")
     return batch.images, batch.labels

@@ -15,7 +15,7 @@ from ..losses import (
 )
 from ..ops import condition, projection_logit, scale_and_shift
 from .adversary import averaged, latents, update
-from .checks import check_batch, check_counts, check_labels, in_chunks, start_from, zero_bias
+from .checks import check_batch, check_counts, check_fits, check_labels, in_chunks, start_from, zero_bias
 from .dcgan import channel_plan, discriminator_network, generator_network, initialize
 from .vae import decoder_network, encoder_network
 
@@ -40,6 +40,7 @@ class CGAN(nn.Module):
 
     def begin(self, images):
         """Start from the mean of the data: see `start_from`."""
+        check_fits(self, images)
         start_from(self.generator[-2], images)
 
     def optimizers(self):
@@ -146,6 +147,7 @@ class ProjectionGAN(nn.Module):
 
     def begin(self, images):
         """Start from the mean of the data: see `start_from`."""
+        check_fits(self, images)
         start_from(self.generator.last, images)
 
     def optimizers(self):
@@ -201,6 +203,7 @@ class CVAE(nn.Module):
 
     def begin(self, images):
         """Start from the mean of the data: see `start_from`."""
+        check_fits(self, images)
         start_from(self.decoder[-2], images)
 
     def optimizers(self):

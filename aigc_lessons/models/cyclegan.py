@@ -5,7 +5,7 @@ from torch import nn
 from ..data import check_images
 from ..losses import cycle_loss, cyclegan_generator_loss, least_squares_discriminator_loss
 from .adversary import update
-from .checks import check_channels, check_counts, check_quarters, in_chunks, pair_of, start_from, zero_bias
+from .checks import check_channels, check_counts, check_pair, check_quarters, in_chunks, pair_of, start_from, zero_bias
 from .dcgan import initialize
 from .pix2pix import patch_discriminator
 
@@ -93,10 +93,16 @@ class CycleGAN(nn.Module):
         self.discriminator_a, self.discriminator_b = (initialize(patch_discriminator(channels, 2 * width)) for _ in range(2))
         self.buffer_a, self.buffer_b = ImageBuffer(buffer), ImageBuffer(buffer)
 
-    def begin(self, a, b):
+    def begin(self, *domains):
         """Start from the mean of each domain: see `start_from`."""
+        a, b = self._check(*check_pair("CycleGAN", domains))
         start_from(self.to_a[-2], a)
         start_from(self.to_b[-2], b)
+
+    def _check(self, a, b):
+        for name, images in (("A", a), ("B", b)):
+            check_channels("CycleGAN", images, self.channels, f"pictures of domain {name}")
+        return a, b
 
     def optimizers(self):
         groups = {"generators": [*self.to_a.parameters(), *self.to_b.parameters()],
@@ -104,9 +110,7 @@ class CycleGAN(nn.Module):
         return {name: torch.optim.Adam(weights, lr=self.lr, betas=self.betas, fused=True) for name, weights in groups.items()}
 
     def training_step(self, batch, optimizers):
-        a, b = pair_of(batch, "CycleGAN")
-        for name, images in (("A", a), ("B", b)):
-            check_channels("CycleGAN", images, self.channels, f"pictures of domain {name}")
+        a, b = self._check(*pair_of(batch, "CycleGAN"))
         fake_a, fake_b = self.to_a(b), self.to_b(a)
         if fake_b.shape != a.shape:                                 # two halvings and two doublings came out elsewhere
             check_quarters("CycleGAN", a)

@@ -89,6 +89,7 @@ class Inpainter(nn.Module):
 
     def begin(self, images):
         """Start from the mean of the data: see `start_from`."""
+        check_channels("Inpainter", images, self.channels)
         start_from(self.generator.up.head, images)
 
     def masks(self, images):
@@ -106,8 +107,8 @@ class Inpainter(nn.Module):
         return optimizers
 
     def training_step(self, batch, optimizers):
+        check_channels("Inpainter", batch.images, self.channels)
         images = random_flips(batch.images)
-        check_channels("Inpainter", images, self.channels)
         mask = self.masks(images)
         filled = composite(images, self(images, mask).float(), mask)
         l1 = masked_l1(filled, images, 1 - mask)

@@ -5,7 +5,7 @@ from torch import nn
 from ..data import check_images
 from ..losses import discriminator_loss, pix2pix_generator_loss
 from .adversary import update
-from .checks import check_channels, check_counts, in_chunks, pair_of, start_from, zero_bias
+from .checks import check_channels, check_counts, check_pair, in_chunks, pair_of, start_from, zero_bias
 from .dcgan import initialize
 from .unet import UNet
 
@@ -50,18 +50,22 @@ class Pix2Pix(nn.Module):
         """(N, in_channels, H, W) -> (N, out_channels, H, W) in [-1, 1]."""
         return self.generator(a).tanh()
 
-    def begin(self, a, b):
+    def begin(self, *domains):
         """Start from the mean of the second domain: see `start_from`."""
+        _, b = self._check(*check_pair("Pix2Pix", domains))
         start_from(self.generator.up.head, b)
+
+    def _check(self, a, b):
+        check_channels("Pix2Pix", a, self.in_channels, "first pictures")
+        check_channels("Pix2Pix", b, self.out_channels, "second pictures")
+        return a, b
 
     def optimizers(self):
         networks = {"generator": self.generator, "discriminator": self.discriminator}
         return {name: torch.optim.Adam(network.parameters(), lr=self.lr, betas=self.betas, fused=True) for name, network in networks.items() if network}
 
     def training_step(self, batch, optimizers):
-        a, b = pair_of(batch, "Pix2Pix")
-        check_channels("Pix2Pix", a, self.in_channels, "first pictures")
-        check_channels("Pix2Pix", b, self.out_channels, "second pictures")
+        a, b = self._check(*pair_of(batch, "Pix2Pix"))
         fake = self(a).float()
         if not self.discriminator:
             loss = (fake - b).abs().mean()

@@ -64,8 +64,8 @@ class Denoiser(nn.Module):
         return {"denoiser": torch.optim.Adam(self.network.parameters(), lr=self.lr, fused=True)}
 
     def training_step(self, batch, optimizers):
+        check_channels("Denoiser", batch.images, self.channels)
         clean = random_colours(random_flips(batch.images))
-        check_channels("Denoiser", clean, self.channels)
         sigma = torch.empty(len(clean), 1, 1, 1, device=clean.device).uniform_(*self.noise)
         noisy = add_noise(clean, sigma, torch.randn_like(clean))
         loss = (self(noisy).float() - clean).abs().mean()
@@ -104,8 +104,8 @@ class SuperResolver(nn.Module):
         return {"super_resolver": torch.optim.Adam(self.network.parameters(), lr=self.lr, fused=True)}
 
     def training_step(self, batch, optimizers):
+        check_channels("SuperResolver", batch.images, self.channels)
         sharp = random_colours(random_flips(batch.images))
-        check_channels("SuperResolver", sharp, self.channels)
         if sharp.shape[-1] % 2 or sharp.shape[-2] % 2:
             raise ValueError(f"A SuperResolver halves pictures to learn from them and got {tuple(sharp.shape[2:])}. Load them at an even size.")
         loss = (self(downscale(sharp)).float() - sharp).abs().mean()

@@ -57,6 +57,7 @@ class VAE(nn.Module):
 
     def begin(self, images):
         """Start from the mean of the data: see `start_from`."""
+        check_fits(self, images)
         start_from(self.decoder[-2], images)
 
     def optimizers(self):

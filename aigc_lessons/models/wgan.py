@@ -46,6 +46,7 @@ class WGAN(nn.Module):
 
     def begin(self, images):
         """Start from the mean of the data: see `start_from`."""
+        check_fits(self, images)
         start_from(self.generator[-2], images)
 
     def noise(self, n, generator=None, device=None):

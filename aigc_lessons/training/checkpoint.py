@@ -15,19 +15,29 @@ def fingerprint(sets):
         some = slice(None, None, max(1, len(ds.images) // 64))
         for part in (ds.images, ds.labels):
             if part is not None:
-                digest.update(str(tuple(part.shape)).encode() + part[some].cpu().contiguous().numpy().tobytes())
+                digest.update(str(tuple(part.shape)).encode() + part[some].cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
 def schedule_values(schedule):
-    """What a schedule says at 0 and at powers of two: two that agree there are taken for one."""
-    return None if schedule is None else [float(schedule(step)) for step in (0, *(2**k for k in range(24)))]
+    """What a schedule says at step 0 and at powers of two, {step: factor}: two that agree there are taken for one. None where it has
+    no answer: one that grows, or looks its factor up, need not reach as far."""
+    def value(step):
+        try:
+            return float(schedule(step))
+        except (ArithmeticError, LookupError, ValueError):
+            return None
+    return None if schedule is None else {step: value(step) for step in (0, *(2**k for k in range(24)))}
 
 
 def optimizer_values(optimizers):
-    """The settings of each optimizer that are numbers, such as lr and betas."""
-    number = (bool, int, float, tuple)
-    return {name: [{k: v for k, v in group.items() if isinstance(v, number)} for group in o.param_groups] for name, o in optimizers.items()}
+    """The settings of each optimizer that are numbers, such as lr and betas: {"generator.lr": [of each group]}."""
+    number, values = (bool, int, float, tuple), {}
+    for name, optimizer in optimizers.items():
+        for group in optimizer.param_groups:
+            for setting in (k for k, v in group.items() if isinstance(v, number)):
+                values.setdefault(f"{name}.{setting}", []).append(group[setting])
+    return values
 
 
 def arguments(model):
@@ -79,6 +89,9 @@ def _shown(value, other):
     if isinstance(value, str) and isinstance(other, str):
         lines = [line for line in value.splitlines() if line not in other.splitlines()]
         return "; ".join(lines[:3]) or repr(value)
-    if isinstance(value, list) and value and isinstance(value[0], float):
-        return "a schedule with the values " + ", ".join(f"{v:.3g}" for v in value[:12]) + " ..."
+    if isinstance(value, dict):                             # of a schedule
+        differ = [f"{v} at step {k}" for k, v in value.items() if not isinstance(other, dict) or v != other.get(k)]
+        return ", ".join(differ[:4]) + ", ..." * (len(differ) > 4)
+    if isinstance(value, list) and len(value) == 1:         # of an optimizer with one group
+        return repr(value[0])
     return repr(value)

@@ -165,7 +165,7 @@ def _items(data):
         bad = (~fine).nonzero()[:, 0].tolist()
         raise ValueError(f"fit got NaN or infinity in {len(bad)} of {len(data)} items, the first at index {bad[0]}. "
                          "Accepted: finite values. Look at where they were made.")
-    return Items(data, None, None)
+    return Items(data.detach(), None, None)
 
 
 def _check(model, data, steps, minutes, batch_size, weights):
@@ -246,7 +246,7 @@ class _Run:
                              "Give as many of the one as of the other.")
         self.sources = [_Source(ds, batch_size, seed + (0 if paired else k), where) for k, ds in enumerate(sets)]
         self.identity = {"arguments": checkpoints.arguments(model), "seed": seed, "batch_size": batch_size, "data": checkpoints.fingerprint(sets),
-                         "schedule": checkpoints.schedule_values(schedule), "optimizers": checkpoints.optimizer_values(self.optimizers)}
+                         "schedule": checkpoints.schedule_values(schedule), **checkpoints.optimizer_values(self.optimizers)}
         self.rates = [[group["lr"] for group in o.param_groups] for o in self.optimizers.values()]
         self.history, self.pending = History(), []
         state = checkpoints.load(checkpoint, model, self.identity) if checkpoint else None

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import aigc_lessons as al
-from aigc_lessons.models import checks
+from aigc_lessons.models import adversary, checks
 from aigc_lessons.training import Batch
 
 # Labels
@@ -196,3 +196,91 @@ def test_a_cyclegan_says_which_sizes_it_takes_when_it_trains_too():
 def test_nl_means_wants_odd_sides(sides):
     with pytest.raises(ValueError, match="accepted are odd sides"):
         al.ops.nl_means(torch.rand(12, 13), *sides, 0.5)
+
+
+# Where training begins
+
+IMAGE = (3, 16, 16)
+SMALL = dict(latent_dim=3, width=2)
+BEGINNERS = {  # a model, and each of its layers before a tanh with the set that it is to begin from
+    "VAE": (lambda: al.models.VAE(IMAGE, **SMALL), lambda net: [(net.decoder[-2], 0)]),
+    "CVAE": (lambda: al.models.CVAE(IMAGE, 4, **SMALL), lambda net: [(net.decoder[-2], 0)]),
+    "DCGAN": (lambda: al.models.DCGAN(IMAGE, **SMALL), lambda net: [(net.generator[-2], 0)]),
+    "WGAN": (lambda: al.models.WGAN(IMAGE, **SMALL), lambda net: [(net.generator[-2], 0)]),
+    "CGAN": (lambda: al.models.CGAN(IMAGE, 4, **SMALL), lambda net: [(net.generator[-2], 0)]),
+    "ProjectionGAN": (lambda: al.models.ProjectionGAN(IMAGE, 4, **SMALL), lambda net: [(net.generator.last, 0)]),
+    "Pix2Pix": (lambda: al.models.Pix2Pix(3, 3, width=2), lambda net: [(net.generator.up.head, 1)]),
+    "CycleGAN": (lambda: al.models.CycleGAN(3, width=2, blocks=1), lambda net: [(net.to_a[-2], 0), (net.to_b[-2], 1)]),
+    "Inpainter": (lambda: al.models.Inpainter(3, width=2), lambda net: [(net.generator.up.head, 0)]),
+    "partial Inpainter": (lambda: al.models.Inpainter(3, width=2, partial=True), lambda net: [(net.generator.up.head, 0)]),
+}
+
+
+def shades(*means):
+    """Pictures whose channels have these means, though no picture has them."""
+    noise = torch.rand(10, 3, 16, 16, generator=torch.Generator().manual_seed(1)) - 0.5
+    return noise - noise.mean((0, 2, 3), keepdim=True) + torch.tensor(means).view(3, 1, 1)
+
+
+@pytest.mark.parametrize("kind", BEGINNERS)
+def test_an_untrained_network_answers_with_the_mean_of_each_channel(kind):
+    make, layers = BEGINNERS[kind]
+    net, sets = make(), (shades(0.3, -0.4, 0.0), shades(-0.2, 0.1, 0.45))[: 1 + (kind in ("Pix2Pix", "CycleGAN"))]
+    before = {k: v.clone() for k, v in net.state_dict().items() if isinstance(v, torch.Tensor)}
+    assert all(not layer.bias.any() for layer, _ in layers(net))  # tanh begins in the middle of its range
+    net.begin(*sets)
+    for layer, of in layers(net):
+        torch.testing.assert_close(layer.bias.detach().tanh(), sets[of].mean((0, 2, 3)), rtol=1e-4, atol=1e-6)
+    changed = {k for k, v in net.state_dict().items() if isinstance(v, torch.Tensor) and not torch.equal(v, before[k])}
+    assert len(changed) == len(layers(net)) and all(k.endswith("bias") for k in changed)
+    net.begin(*(-s for s in sets))  # once: what has a bias has begun
+    for layer, of in layers(net):
+        torch.testing.assert_close(layer.bias.detach().tanh(), sets[of].mean((0, 2, 3)), rtol=1e-4, atol=1e-6)
+
+
+def test_fit_begins_a_new_run_and_no_resumed_one(tmp_path):
+    class Once(al.models.VAE):
+        def begin(self, *given):
+            begun.append(given)
+            super().begin(*given)
+
+    begun, images = [], shades(0.3, -0.4, 0.0)
+    for steps in (1, 2):
+        al.fit(Once(IMAGE, **SMALL), images, steps=steps, batch_size=4, checkpoint=tmp_path / "run.pt")
+    assert len(begun) == 1 and len(begun[0]) == 1 and torch.equal(begun[0][0], images)
+
+
+@pytest.mark.parametrize("value", [-1.0, 1.0])
+def test_a_set_of_one_colour_asks_for_no_infinity(value):
+    layer = checks.zero_bias(nn.Conv2d(2, 3, 1))
+    checks.start_from(layer, torch.full((5, 3, 4, 4), value))
+    assert layer.bias.isfinite().all() and torch.allclose(layer.bias.tanh(), torch.tensor(0.95 * value)) and layer.bias.requires_grad
+
+
+# Networks against each other
+
+
+def test_latents_are_standard_normal_and_a_generator_decides_alone():
+    draw = lambda seed: adversary.latents(400, 30, torch.Generator().manual_seed(seed))
+    z, state = draw(1), torch.get_rng_state()
+    assert z.shape == (400, 30) and torch.equal(z, draw(1)) and not torch.equal(z, draw(2)) and torch.equal(state, torch.get_rng_state())
+    assert abs(z.mean()) < 4 / math.sqrt(12_000) and z.var().item() == pytest.approx(1, abs=4 * math.sqrt(2 / 12_000))
+    torch.manual_seed(1)
+    first = adversary.latents(400, 30)
+    assert torch.equal(z, first) and not torch.equal(first, adversary.latents(400, 30))
+    assert adversary.latents(3, 5, torch.Generator().manual_seed(1), "meta").device.type == "meta"
+
+
+def test_an_update_is_one_step_of_its_own_weights_and_leaves_no_gradient_elsewhere():
+    torch.manual_seed(0)
+    ours, theirs, frozen, x = nn.Linear(3, 2), nn.Linear(2, 1), nn.Linear(3, 3).requires_grad_(False), torch.randn(5, 3)
+    optimizer = torch.optim.SGD([*ours.parameters(), *frozen.parameters()], lr=0.1)
+    theirs.weight.grad = torch.full_like(theirs.weight, 7.0)
+    ours.weight.grad = torch.full_like(ours.weight, 7.0)  # from before: it does not count
+    loss = lambda: theirs(ours(frozen(x))).square().mean()
+    before = [p.detach().clone() for p in ours.parameters()]
+    gradients = torch.autograd.grad(loss(), list(ours.parameters()))
+    adversary.update(loss(), optimizer)
+    for p, was, gradient in zip(ours.parameters(), before, gradients):
+        torch.testing.assert_close(p.detach(), was - 0.1 * gradient)
+    assert (theirs.weight.grad == 7).all() and theirs.bias.grad is None and frozen.weight.grad is None

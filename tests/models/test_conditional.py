@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 
 import pytest
 import torch
@@ -46,6 +47,22 @@ def loud(net, factor=1e4):
     with torch.no_grad():
         painters[type(net).__name__]().weight.mul_(factor)
     return net
+
+
+def follow(net, train):
+    """[the average at first, then (the generator, the average) after each update] while train() runs."""
+    state = lambda module: {k: v.detach().clone() for k, v in module.state_dict().items()}
+    seen, real = [], net.generator_ema.update_parameters
+
+    def update(module):
+        if not seen:
+            seen.append(state(net.generator_ema.module))
+        real(module)
+        seen.append((state(net.generator), state(net.generator_ema.module)))
+
+    net.generator_ema.update_parameters = update
+    train()
+    return seen
 
 
 # Samples
@@ -139,8 +156,10 @@ def critical(kind, net, real, fake, labels):
     r = torch.stack([x @ rows[label] + bias for x, label in zip(features, labels)])
     wrong = [max(x @ rows[k] + bias for k in range(K) if k != label) for x, label in zip(features, labels)]
     f = d(fake, labels)
-    false = torch.cat([f, torch.stack(wrong)]) if net.mismatched else f  # a wrong label counts where it is most credible
-    return f, (1 - r).clamp(min=0).mean() + (1 + false).clamp(min=0).mean()
+    loss = (1 - r).clamp(min=0).mean() + (1 + f).clamp(min=0).mean()
+    if net.mismatched:  # a term of its own, where a wrong label is most credible
+        loss = loss + (1 + torch.stack(wrong)).clamp(min=0).mean()
+    return f, loss
 
 
 def descend(module, loss, lr=0.1):
@@ -236,16 +255,19 @@ def test_every_trained_weight_has_one_optimizer_and_losses_carry_no_graph(kind):
 
 
 @every_gan
-def test_betas_reach_adam_and_the_average_decays_as_asked(kind):
-    net = build(kind, betas=(0.1, 0.95), ema_decay=0.7, lr=0.05)
+@pytest.mark.parametrize("decay", [0.15, 0.7])
+def test_betas_reach_adam_and_the_average_decays_as_asked(kind, decay):
+    """In its n-th update, counted from 0, by the decay asked for, but by (1 + n) / (10 + n) while that is less."""
+    net = build(kind, betas=(0.1, 0.95), ema_decay=decay, lr=0.05)
     assert all(o.param_groups[0]["betas"] == (0.1, 0.95) for o in net.optimizers().values())
-    al.fit(net, digits(), steps=1, batch_size=16)
-    name, first = next((n, p.detach().clone()) for n, p in net.generator_ema.module.named_parameters())
-    net.training_step(Batch(*(v.to(first.device) for v in batch()[:2]), None), net.optimizers())
-    net.generator_ema.update_parameters(net.generator)
-    now = dict(net.generator.named_parameters())[name].detach()
-    assert not torch.equal(now, first)
-    torch.testing.assert_close(dict(net.generator_ema.module.named_parameters())[name], 0.7 * first + 0.3 * now)
+    averages = follow(net, lambda: al.fit(net, digits(), steps=4, batch_size=16))
+    want = averages[0]
+    for n, (weights, average) in enumerate(averages[1:]):
+        d = min(decay, (1 + n) / (10 + n))
+        want = {k: d * v + (1 - d) * weights[k] if v.is_floating_point() else weights[k] for k, v in want.items()}
+        torch.testing.assert_close(average, want, rtol=1e-4, atol=1e-6)
+    moved = {k for k, v in averages[1][0].items() if not torch.equal(v, averages[-1][0][k])}
+    assert len(averages) == 5 and moved >= {k for k, _ in net.generator.named_parameters()}
 
 
 @every_model
@@ -406,11 +428,27 @@ def test_bad_batches_are_refused_and_nothing_is_learnt(kind):
     ):
         with pytest.raises(error, match=says):
             net.training_step(Batch(*given, None), optimizers)
-    assert same(before, net)
+    with pytest.raises(ValueError, match=rf"A label is {K} and this {kind} has {K} classes: accepted are 0 to {K - 1}. Build it with n_classes=len"):
+        net.training_step(Batch(images, labels, None, K + 1), optimizers)  # the whole set has one kind more, which this batch lacks
+    net.training_step(Batch(images, labels, None, 4), {k: torch.optim.SGD(o.param_groups[0]["params"], lr=0.0) for k, o in optimizers.items()})
+    for name, weights in before.named_parameters():
+        assert torch.equal(weights, dict(net.named_parameters())[name])
     with pytest.raises(ValueError, match="the data has none"):
         al.fit(net, al.data.load("faces", size=16), steps=1)
-    with pytest.raises(ValueError, match="It knows 3 classes"):
+    with pytest.raises(ValueError, match=rf"A label is 9 and this {kind} has 3 classes: accepted are 0 to 2"):
         al.fit(build(kind, n_classes=3), digits(), steps=1)
+
+
+@every_model
+def test_data_that_is_refused_leaves_no_mark_and_says_the_shape(kind):
+    """`fit` begins from the mean of the data: not from that of data which it then refuses."""
+    net = build(kind)
+    before = copy.deepcopy(net)
+    sizes = {"(3, 16, 16)": torch.ones(8, 3, 16, 16), "(1, 8, 8)": torch.ones(8, 1, 8, 8), "(2,)": torch.ones(8, 2), "()": torch.ones(8)}
+    for shape, data in sizes.items():
+        with pytest.raises(ValueError, match=re.escape(f"This {kind} takes images of shape (1, 16, 16) and got {shape}.")):
+            al.fit(net, data, steps=1, batch_size=4)
+    assert same(before, net)
 
 
 @every_model

@@ -121,8 +121,8 @@ def test_one_step_of_linear_networks_by_hand(scale):
     new_a, new_c = a - 0.2 * on_fake.T @ noise, c - 0.2 * on_fake.sum(0)
 
     got = gan_step(g, d, sgd(g, 0.2), sgd(d, 0.3), real, noise)
-    assert [type(v) for v in got] == [float, float]
-    assert got == pytest.approx((d_loss.item(), g_loss.item()))
+    assert all(isinstance(v, torch.Tensor) and v.shape == () and not v.requires_grad for v in got)
+    assert [v.item() for v in got] == pytest.approx([d_loss.item(), g_loss.item()])
     for ours, theirs in zip((d[0].weight[0], d[0].bias, g.weight, g.bias), (new_w, new_b, new_a, new_c)):
         torch.testing.assert_close(ours.detach(), theirs)
 
@@ -179,7 +179,7 @@ def test_the_models_step_is_gan_step_on_fresh_noise():
     torch.manual_seed(4)
     opt = hand.optimizers()
     want = gan_step(hand.generator, hand.discriminator, opt["generator"], opt["discriminator"], images, torch.randn(8, 5, 1, 1))
-    assert (got["discriminator"].item(), got["generator"].item()) == pytest.approx(want)
+    assert (got["discriminator"], got["generator"]) == want
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), hand.state_dict().values()))
     first = copy.deepcopy(net)
     again = net.training_step(Batch(images, None, None), first.optimizers())  # steps that go nowhere: only the noise is new
@@ -190,9 +190,10 @@ def test_the_models_step_is_gan_step_on_fresh_noise():
 
 
 def test_the_average_follows_its_closed_form():
-    """After k steps: decay^(k-1) of the first weights, and (1 - decay) decay^(k-j) of those after step j; statistics alike."""
-    net, steps, decay = build(ema_decay=0.8), [], 0.8
-    real_step = net.training_step
+    """After step n, from 0, it keeps d_n = min(decay, (1 + n) / (10 + n)) of itself. So 7 steps leave of the untrained weights the
+    product of all d_n, and of those after step j the part 1 - d_j times the product of the later d_n; statistics alike."""
+    net, steps = build(ema_decay=0.35), []
+    untrained, real_step = {k: v.detach().clone() for k, v in net.generator_ema.module.state_dict().items()}, net.training_step
 
     def watched(batch, optimizers):
         losses = real_step(batch, optimizers)
@@ -201,12 +202,14 @@ def test_the_average_follows_its_closed_form():
 
     net.training_step = watched
     al.fit(net, digits(), steps=7, batch_size=16, seed=2)
-    share = [decay**6] + [(1 - decay) * decay ** (7 - j) for j in range(2, 8)]
-    assert sum(share) == pytest.approx(1) and len(steps) == 7
+    kept = [1 / 10, 2 / 11, 3 / 12, 4 / 13, 0.35, 0.35, 0.35]  # 5 / 14 is more than was asked for
+    share = [(1 - d) * math.prod(kept[j + 1 :]) for j, d in enumerate(kept)]
+    assert sum(share) + math.prod(kept) == pytest.approx(1) and len(steps) == 7
     average = net.generator_ema.module.state_dict()
     for name, value in average.items():
         if value.is_floating_point():
-            torch.testing.assert_close(value, sum(s * step[name] for s, step in zip(share, steps)), rtol=1e-4, atol=1e-6)
+            want = math.prod(kept) * untrained[name] + sum(s * step[name] for s, step in zip(share, steps))
+            torch.testing.assert_close(value, want, rtol=1e-4, atol=1e-6)
     assert not torch.allclose(average["1.running_mean"], steps[-1]["1.running_mean"], rtol=1e-3)
 
 

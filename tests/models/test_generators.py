@@ -156,13 +156,15 @@ def test_a_gans_samples_come_to_look_like_the_data_on_average(kind, channels):
     net = build(kind, (channels, 16, 16), width=8, lr=1e-3, ema_decay=0.9)
     ds = pictures(channels, 128)
 
-    def distance():
-        return (net.sample(128, seed=1).mean(0).cpu() - ds.images.mean(0)).square().mean().sqrt().item()
+    def distance(images):
+        return (images.mean(0).cpu() - ds.images.mean(0)).square().mean().sqrt().item()
 
-    before = distance()
-    al.fit(net, ds, steps=100, batch_size=32, seed=0)
-    assert distance() < 0.45 * before
-    assert net.sample(64).std(0).mean() > 0.03  # not one picture over and over
+    untrained, one_shade = distance(net.sample(128, seed=1)), distance(ds.images.mean((0, 2, 3), keepdim=True).expand_as(ds.images))
+    al.fit(net, ds, steps=200 if kind == "penalised WGAN" else 100, batch_size=32, seed=0)
+    x = net.sample(128, seed=1)
+    # `fit` begins at the mean shade. Digits have a shape in common that must be learnt; shapes, anywhere in the picture, have none.
+    assert distance(x) < (0.45 * one_shade if channels == 1 else 0.2 * untrained)
+    assert x.std(0).mean() > 0.4 * ds.images.std(0).mean()  # not one picture over and over
 
 
 @every_generator

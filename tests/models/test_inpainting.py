@@ -7,17 +7,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers import digits, rand, same, trains_exactly
+from scipy.stats import chisquare
 from torch import nn
 
 import aigc_lessons as al
 from aigc_lessons import ops
 from aigc_lessons.data import draw_masks
 from aigc_lessons.models.inpainting import MaskedUNet, PartialConv2d, PartialUNet
-from aigc_lessons.models.restoration import random_flips
 from aigc_lessons.training import Batch
 
 ADVERSARY = {"adversarial_weight": 0.3}
 MODELS = {"masked": {}, "partial": {"partial": True}, "adversarial": ADVERSARY, "both": {"partial": True, **ADVERSARY}}
+KINDS = ("box", "strokes", "random")
 NETWORKS = {"masked": MaskedUNet, "partial": PartialUNet}
 
 every_model = pytest.mark.parametrize("kind", MODELS)
@@ -186,14 +187,16 @@ def test_each_kind_has_the_networks_it_names():
 @every_model
 def test_one_training_step_by_hand(kind):
     net, images = build(kind, 3, hole=(0.2, 0.4)), rand(4, 3, 16, 24)
-    hand = copy.deepcopy(net)
+    hand, seen = copy.deepcopy(net), []
     optimizers = {name: torch.optim.SGD(getattr(net, name).parameters(), lr=0.1) for name in net.optimizers()}
+    net.generator.register_forward_pre_hook(lambda module, given: seen.append(given))
     torch.manual_seed(4)
     got = net.training_step(Batch(images, None, None), optimizers)
 
-    torch.manual_seed(4)
-    x = random_flips(images)
-    mask = draw_masks(("box", "strokes", "random")[torch.randint(3, ())], 4, tuple(x.shape[2:]), (0.2, 0.4))
+    ((x, mask),) = seen  # whole pictures, each turned in one of four ways, and a mask for each
+    turns = [images, images.flip(-1), images.flip(-2), images.flip(-1, -2)]
+    assert all(sum(torch.equal(x[i], t[i]) for t in turns) == 1 for i in range(4))
+    assert mask.shape == (4, 1, 16, 24) and ((mask == 0) | (mask == 1)).all()
     filled = x * mask + hand(x, mask) * (1 - mask)
     l1 = ((filled - x).abs() * (1 - mask)).sum() / (3 * (1 - mask).sum())
     want, objective = {"l1": l1.item()}, l1
@@ -224,22 +227,68 @@ def test_the_generators_backward_leaves_nothing_in_the_discriminator(kind):
     assert kept.pop("quiet") and all(torch.equal(p.grad, g) for p, g in kept.items())
 
 
-def test_training_draws_all_three_kinds_of_holes_of_the_sizes_asked_for(monkeypatch):
-    drawn = []
+def kind_of(mask):
+    """box, strokes or random, from the shape of the hole alone: (N, 1, H, W) -> N names."""
+    names = []
+    for hole in mask[:, 0] == 0:
+        rows, columns = hole.any(1).sum(), hole.any(0).sum()
+        p, (h, w) = hole.float().mean(), hole.shape
+        edges = (hole[1:] != hole[:-1]).sum() + (hole[:, 1:] != hole[:, :-1]).sum()
+        by_chance = 2 * p * (1 - p) * (h * (w - 1) + w * (h - 1))  # of pixels that know nothing of each other
+        names.append("box" if hole.sum() == rows * columns else "random" if edges > 0.7 * by_chance else "strokes")
+    return names
 
-    def record(kind, n, size, hole):
-        drawn.append((kind, n, size, hole))
-        return draw_masks(kind, n, size, hole)
 
-    monkeypatch.setattr("aigc_lessons.models.inpainting.draw_masks", record)
-    net = build("masked", width=1, hole=(0.1, 0.2))
-    optimizers = net.optimizers()
+def masks_of_a_step(net, n, size=(24, 24)):
+    """The masks with which one training step fills n pictures."""
+    seen = []
+    handle = net.generator.register_forward_pre_hook(lambda module, given: seen.append(given[1]))
+    net.training_step(Batch(torch.zeros(n, 1, *size), None, None), net.optimizers())
+    handle.remove()
+    return seen[0]
+
+
+def test_each_picture_has_a_hole_of_its_own_of_any_of_three_kinds_and_of_the_sizes_asked_for():
+    for kind in ("box", "strokes", "random"):
+        assert set(kind_of(draw_masks(kind, 200, 24, (0.2, 0.3), seed=5))) == {kind}
+    net, n = build("masked", width=1, hole=(0.2, 0.3)), 900
     torch.manual_seed(0)
-    for _ in range(90):
-        net.training_step(Batch(torch.zeros(2, 1, 8, 8), None, None), optimizers)
-    counts = [sum(kind == k for kind, *_ in drawn) for k in ("box", "strokes", "random")]
-    assert sum(counts) == 90 and min(counts) > 12  # 30 expected, standard deviation 4.5
-    assert {rest for _, *rest in map(lambda d: (d[0], (d[1:])), drawn) for rest in rest} == {(2, (8, 8), (0.1, 0.2))}
+    masks = masks_of_a_step(net, n)
+    assert masks.shape == (n, 1, 24, 24) and ((masks == 0) | (masks == 1)).all()
+    names = kind_of(masks)
+    assert chisquare([names.count(kind) for kind in ("box", "strokes", "random")]).pvalue > 1e-4  # each a third of the time
+    assert chisquare(torch.bincount(torch.tensor([3 * KINDS.index(a) + KINDS.index(b) for a, b in zip(names[::2], names[1::2])]),
+                                    minlength=9)).pvalue > 1e-4  # not one kind for a whole batch
+    share = (1 - masks).mean((1, 2, 3))
+    exact = torch.tensor([name != "box" for name in names])
+    assert share[exact].min() > 0.2 - 1 / 576 and share[exact].max() < 0.3 + 1 / 576
+    assert (share - 0.25).abs().max() < 0.05 + 1 / 24  # a box comes within a row or a column of it
+    # Uniform on [0.2, 0.3]: the mean of 900, at most so many of which are drawn twice, has a standard deviation below 0.0013.
+    assert abs(share.mean() - 0.25) < 4 * 0.0013 and share.std().item() == pytest.approx(0.1 / math.sqrt(12), rel=0.1)
+    assert len(masks.flatten(1).unique(dim=0)) > 0.9 * n
+    again = masks_of_a_step(net, n)
+    assert (masks != again).flatten(1).any(1).float().mean() > 0.95
+    left = (1 - masks).mean((0, 1, 2))  # where holes are: mirrored, so as often left as right
+    assert (left - left.flip(0)).abs().max() < 0.1
+
+
+def test_masks_are_drawn_once_for_a_size_and_do_not_depend_on_the_seed_of_the_run(monkeypatch):
+    calls = []
+    monkeypatch.setattr("aigc_lessons.models.inpainting.draw_masks", lambda *given, **more: calls.append(given) or draw_masks(*given, **more))
+    net = build("masked", width=1, hole=(0.2, 0.3))
+    for _ in range(3):
+        masks_of_a_step(net, 4, (8, 12))
+    drawn = len(calls)
+    assert 0 < drawn <= 3 and {(kind, tuple(size), hole) for kind, _, size, hole in calls} == {(k, (8, 12), (0.2, 0.3)) for k in KINDS}
+    assert masks_of_a_step(net, 4, (16, 8)).shape == (4, 1, 16, 8) and len(calls) == 2 * drawn
+    # A run's own seed chooses among them: two models in one state of torch's random numbers are given the same.
+    runs = []
+    for seed, earlier in ((1, 0), (1, 99), (2, 0)):
+        other = build("masked", width=1, seed=earlier)
+        torch.manual_seed(seed)
+        runs.append(masks_of_a_step(other, 6))
+    assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
+    assert not [k for k in net.state_dict() if "pool" in k or "mask" in k]  # no part of shipped weights
 
 
 @every_model
@@ -292,8 +341,13 @@ def test_pictures_that_are_refused():
     ):
         with pytest.raises(error, match=says):
             net.restore(given, mask)
+    before = copy.deepcopy(net)
     with pytest.raises(ValueError, match="This Inpainter takes pictures with 3 channels and got 1"):
         al.fit(net, digits(), steps=1)
+    for points in (torch.ones(9, 3), torch.ones(9)):
+        with pytest.raises(ValueError, match=r"This Inpainter takes pictures of shape \(N, 3, H, W\) and got \(\d"):
+            al.fit(net, points, steps=1, batch_size=4)
+    assert same(before, net)  # what was refused left no mean behind
 
 
 def test_arguments_that_are_refused():

@@ -236,13 +236,19 @@ def test_domains_that_are_refused():
     for sets, says in (
         (shapes, "learns from two domains"),
         ((shapes,), "learns from two domains"),
+        ((shapes, shapes, shapes), "learns from two domains"),
         ((shapes, shapes), "first pictures with 1 channels and got 3"),
+        ((grey, grey), "second pictures with 3 channels and got 1"),
         ((grey, shapes[:19]), "20 and 19 images for a model that learns from pairs"),
         ((grey, torch.zeros(0, 3, 16, 16)), "empty set .*at least one image of each domain"),
         ((grey[:0], shapes), "empty set .*at least one image of each domain"),
     ):
         with pytest.raises(ValueError, match=says):
             al.fit(net, sets, steps=1, batch_size=4)
+    for points in (torch.ones(9, 1), torch.ones(9)):
+        with pytest.raises(ValueError, match=r"This Pix2Pix takes first pictures of shape \(N, 1, H, W\) and got \(9,"):
+            al.fit(net, (points, points), steps=1, batch_size=4)
+    assert same(before, net)  # no pair that was refused left its mean behind
 
 
 def test_pictures_that_are_refused():

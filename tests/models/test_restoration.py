@@ -2,12 +2,12 @@
 
 import copy
 import math
-from functools import partial
-from itertools import product
+from itertools import permutations, product
 
 import pytest
 import torch
 from helpers import digits, rand, same
+from scipy.stats import chisquare
 
 import aigc_lessons as al
 from aigc_lessons import ops
@@ -78,40 +78,69 @@ def test_restoring_is_deterministic_and_leaves_the_network_as_it_was(kind, train
 # Training
 
 
-def test_flips_are_of_the_whole_batch_and_each_as_often_as_its_opposite():
-    square, wide = rand(2, 3, 6, 6), rand(2, 1, 4, 6)
+def turned(x, i, j, k):
+    x = x.flip([-1] * i + [-2] * j)
+    return x.mT if k else x
 
-    def turned(x, i, j, k):
-        x = x.flip([-1] * i + [-2] * j)
-        return x.mT if k else x
 
-    turns = {ijk: partial(turned, **dict(zip("ijk", ijk))) for ijk in product((0, 1), repeat=3)}
+def which(got, candidates):
+    """(N,): of which of the candidates, each (N, ...), is each of `got` a copy? Exactly one must be it."""
+    equal = torch.stack([(got == c).flatten(1).all(1) if c.shape == got.shape else torch.zeros(len(got), dtype=torch.bool) for c in candidates])
+    assert (equal.sum(0) == 1).all()
+    return equal.int().argmax(0)
+
+
+def uniform_and_independent(outcomes, kinds):
+    """Each outcome is as likely as any other, and knows nothing of the one before: both tests refuse once in 10,000 fair draws."""
+    assert chisquare(torch.bincount(outcomes, minlength=kinds)).pvalue > 1e-4
+    for shift in (1, 2):
+        pairs = outcomes[: len(outcomes) // (2 * shift) * 2 * shift].view(-1, 2, shift)
+        assert chisquare(torch.bincount((kinds * pairs[:, 0] + pairs[:, 1]).flatten(), minlength=kinds**2)).pvalue > 1e-4
+
+
+def test_each_picture_is_flipped_for_itself_and_each_way_as_often():
     torch.manual_seed(3)
-    counts, n = dict.fromkeys(turns, 0), 1600
-    for _ in range(n):
-        got = random_flips(square)
-        (found,) = [name for name, turn in turns.items() if torch.equal(turn(square), got)]
-        counts[found] += 1
-    # Each of 8 with probability 1/8: 200 of 1600, standard deviation 13.2; 4.5 of these miss less than once in 10,000 runs.
-    assert all(abs(c - n / 8) < 4.5 * math.sqrt(n * 7 / 64) for c in counts.values())
-    seen = set()
-    for _ in range(60):
-        got = random_flips(wide)
-        (found,) = [name for name, turn in turns.items() if not name[2] and torch.equal(turn(wide), got)]
-        seen.add(found)
-    assert len(seen) == 4
+    square = rand(1, 3, 6, 6).expand(6400, -1, -1, -1)
+    found = which(random_flips(square), [turned(square, *ijk) for ijk in product((0, 1), repeat=3)])
+    uniform_and_independent(found, 8)
+    wide = rand(1, 1, 4, 6).expand(3200, -1, -1, -1)  # has no diagonal
+    got = random_flips(wide)
+    assert got.shape == wide.shape
+    uniform_and_independent(which(got, [turned(wide, i, j, 0) for i, j in product((0, 1), repeat=2)]), 4)
+    many, kept = rand(40, 3, 6, 6), rand(40, 3, 6, 6)
+    which(random_flips(many), [turned(many, *ijk) for ijk in product((0, 1), repeat=3)])  # each is a copy of itself, not of a neighbour
+    assert torch.equal(many, kept) and random_flips(many[:0]).shape == (0, 3, 6, 6)
 
 
-def test_random_colours_reorders_the_channels_of_all_pictures_alike_and_inverts_half_of_the_time():
-    images, seen = rand(3, 3, 2, 5), set()
+def test_each_picture_has_its_channels_in_an_order_of_its_own_and_is_a_negative_half_of_the_time():
     torch.manual_seed(0)
-    for _ in range(200):
-        changed = random_colours(images)
-        sign = 1 if any(torch.equal(changed[:, 0], images[:, k]) for k in range(3)) else -1
-        order = tuple(next(k for k in range(3) if torch.equal(sign * changed[:, c], images[:, k])) for c in range(3))
-        assert torch.equal(changed, sign * images[:, list(order)])
-        seen.add((sign, order))
-    assert len(seen) == 12  # a missing one of 12 has probability below 12 (11/12)^200 = 3e-7
+    images = rand(1, 3, 2, 5).expand(12_800, -1, -1, -1)
+    orders = [sign * images[:, list(order)] for sign in (1, -1) for order in permutations(range(3))]
+    uniform_and_independent(which(random_colours(images), orders), 12)
+    many, kept = rand(40, 3, 4, 5), rand(40, 3, 4, 5)
+    which(random_colours(many), [sign * many[:, list(order)] for sign in (1, -1) for order in permutations(range(3))])
+    grey = rand(1, 1, 4, 5).expand(3200, -1, -1, -1)
+    uniform_and_independent(which(random_colours(grey), [grey, -grey]), 2)
+    assert torch.equal(many, kept) and random_colours(many[:0]).shape == (0, 3, 4, 5)
+
+
+@pytest.mark.parametrize("draw", [random_flips, random_colours])
+def test_turns_and_colours_follow_torchs_random_state(draw):
+    images, runs = rand(50, 3, 6, 6), []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        runs.append(draw(images))
+    assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
+
+
+def by_hand(images):
+    """Wide pictures turned and coloured one by one, from the numbers that torch's random state gives next."""
+    coins = torch.rand(3, len(images), 1, 1, 1) < 0.5  # left to right, upside down, and the diagonal that they do not have
+    images = [turned(x, coins[0, i].item(), coins[1, i].item(), 0) for i, x in enumerate(images)]
+    orders = torch.rand(len(images), images[0].shape[0])
+    images = [x[sorted(range(len(x)), key=order.tolist().__getitem__)] for x, order in zip(images, orders)]
+    negative = torch.rand(len(images), 1, 1, 1) < 0.5
+    return torch.stack([-x if n else x for x, n in zip(images, negative)])
 
 
 def test_one_step_of_the_denoiser_by_hand():
@@ -120,7 +149,7 @@ def test_one_step_of_the_denoiser_by_hand():
     torch.manual_seed(4)
     got = net.training_step(Batch(images, None, None), {"denoiser": torch.optim.SGD(net.parameters(), lr=0.1)})
     torch.manual_seed(4)
-    clean = random_colours(random_flips(images))
+    clean = by_hand(images)
     sigma = 10 + 30 * torch.rand(5, 1, 1, 1)  # one for each picture
     noisy = clean + sigma * 2 / 255 * torch.randn(clean.shape)
     loss = (noisy - hand.network(noisy) - clean).abs().mean()
@@ -136,7 +165,7 @@ def test_one_step_of_the_super_resolver_by_hand():
     torch.manual_seed(4)
     got = net.training_step(Batch(images, None, None), {"super_resolver": torch.optim.SGD(net.parameters(), lr=0.1)})
     torch.manual_seed(4)
-    sharp = random_colours(random_flips(images))
+    sharp = by_hand(images)
     loss = (hand(ops.downscale(sharp)) - sharp).abs().mean()
     assert got["loss"].item() == pytest.approx(loss.item(), rel=1e-5)
     loss.backward()

@@ -142,8 +142,9 @@ def test_samples_are_decoded_standard_normal_draws():
     given = []
     net.decoder.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))
     x = net.sample(300, seed=5)
-    (z,) = given
-    assert z.shape == (300, 40) and torch.equal(net.decode(z), x)
+    z = torch.cat(given)  # in pieces
+    assert z.shape == (300, 40) and len(z.unique()) > 11_000
+    torch.testing.assert_close(net.decode(z).detach(), x)
     assert abs(z.mean()) < 4 / math.sqrt(12_000) and z.var().item() == pytest.approx(1, abs=4 * math.sqrt(2 / 12_000))
 
 

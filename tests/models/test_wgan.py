@@ -216,14 +216,21 @@ def test_spectral_norm_keeps_every_layers_largest_singular_value_at_1():
 
 
 def test_the_averaged_generator_follows_the_trained_one():
-    net = build(ema_decay=0.7)
-    al.fit(net, digits(), steps=1, batch_size=16)
-    first = net.generator_ema.module[0].weight.detach().clone()
-    assert torch.equal(first, net.generator[0].weight)
-    seen = net.generator[0].weight.detach().clone()
-    net.training_step(Batch(digits(8).images.to(seen.device), None, None), net.optimizers())
-    net.generator_ema.update_parameters(net.generator)
-    torch.testing.assert_close(net.generator_ema.module[0].weight, 0.7 * seen + 0.3 * net.generator[0].weight.detach())
+    """By the decay asked for, once its warm-up allows as much: the first two updates keep 1/10 and 2/11 of it."""
+    for decay, kept in ((0.7, (1 / 10, 2 / 11)), (0.15, (1 / 10, 0.15)), (0.0, (0.0, 0.0))):
+        net, weights = build(ema_decay=decay, lr=0.01), lambda module: module[0].weight.detach().cpu().clone()
+        average = weights(net.generator_ema.module)
+        assert torch.equal(average, weights(net.generator))
+        for n, d in enumerate(kept):
+            before = weights(net.generator)
+            if n == 0:
+                al.fit(net, digits(), steps=1, batch_size=16)
+            else:
+                net.train().training_step(Batch(digits(8).images.to(net.generator[0].weight.device), None, None), net.optimizers())
+                net.generator_ema.update_parameters(net.generator)
+            average = d * average + (1 - d) * weights(net.generator)
+            torch.testing.assert_close(weights(net.generator_ema.module), average, rtol=1e-5, atol=1e-7)
+            assert (before - weights(net.generator)).abs().max() > 1e-3
 
 
 @every_constraint

@@ -82,6 +82,12 @@ def test_measuring_and_previews_do_not_change_the_training():
     assert len(history.measures["noise"]) == 4 and history.measures["mode"] == [0.0] * 4
 
 
+def read_every(monkeypatch, steps):
+    """Let `fit` read the losses only every so many steps and at the end, as it does on an accelerator."""
+    real = loop._Run._record
+    monkeypatch.setattr(loop._Run, "_record", lambda run: real(run) if len(run.pending) >= steps or not run.model.training else None)
+
+
 class Interrupted(al.models.Classifier):
     """Asks to stop in the middle of a chosen step, as Ctrl-C does."""
 
@@ -99,9 +105,11 @@ class Interrupted(al.models.Classifier):
 Interrupted.__name__ = "Classifier"
 
 
+@pytest.mark.parametrize("pending", [1, 50])
 @pytest.mark.parametrize("how", ["signal", "raise"])
 @pytest.mark.parametrize("at", [1, 7, 13])
-def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, at, how, capsys):
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, at, how, pending, capsys, monkeypatch):
+    read_every(monkeypatch, pending)
     whole = model()
     full = al.fit(whole, images(), steps=20, batch_size=16, seed=5)
     torch.manual_seed(0)
@@ -187,24 +195,36 @@ def test_a_failed_write_leaves_no_partial_file(tmp_path, monkeypatch):
 
 
 class Explodes(al.models.Classifier):
-    value, count = float("nan"), 0
+    """Three losses, of which the middle one is not finite in one step and all are afterwards."""
+
+    value, bad = float("nan"), 5
 
     def training_step(self, batch, optimizers):
-        self.count += 1
-        losses = super().training_step(batch, optimizers)
-        return {"loss": losses["loss"], "penalty": torch.tensor(self.value if self.count == 5 else 0.5)}
+        self._count = getattr(self, "_count", 0) + 1
+        loss = super().training_step(batch, optimizers)["loss"]
+        wrong = torch.tensor(self.value)
+        return {"loss": loss if self._count <= self.bad else wrong, "penalty": torch.tensor(0.5) if self._count < self.bad else wrong,
+                "other": torch.tensor(float(self._count))}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_a_loss_that_is_not_finite_stops_with_its_name_and_step(value, tmp_path):
-    net = Explodes((1, 8, 8), 10, width=4)
-    net.value = value
+@pytest.mark.parametrize("pending, bad", [(1, 1), (1, 5), (50, 5), (50, 1), (50, 53)])
+def test_a_loss_that_is_not_finite_stops_with_its_name_and_step(value, pending, bad, tmp_path, monkeypatch):
+    """All losses are kept up to the step before, however late they were read."""
+    net = Explodes((1, 8, 8), 10, width=2)
+    net.value, net.bad = value, bad
     file = tmp_path / "run.pt"
-    with pytest.raises(NonFiniteLoss, match=r"penalty became .* at step 5.*learning rate") as caught:
-        al.fit(net, images(), steps=20, batch_size=16, seed=5, checkpoint=file)
-    assert caught.value.history.losses["penalty"] == [0.5] * 4
+    read_every(monkeypatch, pending)
+    with pytest.raises(NonFiniteLoss, match=rf"penalty became {value} at step {bad}, .*learning rate") as caught:
+        al.fit(net, images(), steps=120, batch_size=16, seed=5, checkpoint=file)
+    history = caught.value.history
+    assert history.steps == bad - 1 and {len(v) for v in history.losses.values()} <= {bad - 1}
+    if bad > 1:
+        assert history.losses["penalty"] == [0.5] * (bad - 1) and history.losses["other"] == list(range(1, bad))
+        assert all(map(math.isfinite, history.losses["loss"])) and history.losses.keys() == {"loss", "penalty", "other"}
+    assert net._count == {1: bad, 50: -(-bad // 50) * 50}[pending]  # the test reads as late as it says
     state = torch.load(file, weights_only=True)
-    assert all(v.isfinite().all() for v in state["weights"].values())
+    assert all(v.isfinite().all() for v in state["weights"].values()) and state["step"] < bad
 
 
 class Follower(nn.Module):
@@ -376,16 +396,38 @@ def test_a_batch_larger_than_the_data():
         al.fit(model(), images(40), steps=3)
 
 
-@pytest.mark.parametrize("spoil, says", [(lambda x: x.mul_(3), r"Accepted: \[-1, 1\]"), (lambda x: x[2, 0, 0].fill_(float("nan")), "1 of 40 images, the first at index 2")])
-def test_images_out_of_range_or_nan(spoil, says):
+def spoilt(how):
     ds = images()
-    spoil(ds.images)
+    ds.images[2, 0, 0] = math.nan if how == "nan" else 3.0
+    return ds
+
+
+@pytest.mark.parametrize("how, says", [("range", r"Accepted: \[-1, 1\]"), ("nan", "1 of 40 images, the first at index 2")])
+def test_a_set_that_somebody_spoilt_is_refused(how, says):
     net = model()
     before = {k: v.clone() for k, v in net.state_dict().items()}
-    for data in (ds, ds.images):
-        with pytest.raises(ValueError, match=says):
-            al.fit(net, data, steps=3, batch_size=16)
+    with pytest.raises(ValueError, match=f"fit got .*{says}"):
+        al.fit(net, spoilt(how), steps=3, batch_size=16)
     assert all(torch.equal(v, net.state_dict()[k]) for k, v in before.items())
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_tensor_that_is_not_finite_is_refused_and_any_range_is_taken(bad):
+    net, data = Recorder(), numbered(40).images * 1000
+    al.fit(net, data, steps=1, batch_size=16)
+    assert len(net.seen) == 1 and net.seen[0].images.max() > 3
+    data[[2, 7], 0, 0] = bad
+    for given in (data, (numbered(40), data), (data, numbered(40))):
+        with pytest.raises(ValueError, match="fit got NaN or infinity in 2 of 40 items, the first at index 2. Accepted: finite values"):
+            al.fit(net, given, steps=3, batch_size=16)
+    assert len(net.seen) == 1
+
+
+@pytest.mark.parametrize("data", [torch.zeros(12, 2, dtype=torch.bfloat16), torch.zeros(12, dtype=torch.bool), torch.zeros(12, 3).requires_grad_() * 1])
+def test_tensors_of_any_type_and_such_that_carry_a_graph(data, tmp_path):
+    net = Recorder()
+    al.fit(net, data, steps=2, batch_size=4, checkpoint=tmp_path / "run.pt")
+    assert all(b.images.dtype == data.dtype and not b.images.requires_grad for b in net.seen) and len(net.seen) == 2
 
 
 def test_labels_that_do_not_match():
@@ -454,38 +496,84 @@ def test_checkpoints_are_written_while_training(tmp_path, monkeypatch):
     assert steps == [0, 1, 2, 3, 4, 4]
 
 
-class OneNumber(torch.nn.Module):
-    """Keeps the learning rate of each step."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight, self.rates = torch.nn.Parameter(torch.ones(3)), []
-
-    def optimizers(self):
-        return {"first": torch.optim.SGD([self.weight], lr=0.5), "second": torch.optim.SGD([self.weight], lr=0.1)}
-
-    def training_step(self, batch, optimizers):
-        self.rates.append(tuple(o.param_groups[0]["lr"] for o in optimizers.values()))
-        return {"loss": self.weight.sum().detach()}
+# ------------------------------------------------------------------ a run goes on as it began, or not at all
 
 
-def test_the_learning_rates_fall_along_half_a_cosine(tmp_path):
-    ds = al.data.load("digits", size=8)[:20]
-    model = OneNumber()
-    al.fit(model, ds, steps=8, batch_size=4, schedule=al.training.cosine(8))
-    want = [(1 + math.cos(math.pi * k / 8)) / 2 for k in range(8)]
-    assert [r[0] for r in model.rates] == pytest.approx([0.5 * w for w in want])
-    assert [r[1] for r in model.rates] == pytest.approx([0.1 * w for w in want])
-    plain, halves = OneNumber(), OneNumber()
-    al.fit(plain, ds, steps=3, batch_size=4)
-    assert plain.rates == [(0.5, 0.1)] * 3
-    file = tmp_path / "run.pt"                              # a run in two halves slows down as a whole one does
-    al.fit(halves, ds, steps=8, batch_size=4, schedule=al.training.cosine(8), checkpoint=file, measure=lambda m: (_ for _ in ()).throw(KeyboardInterrupt), measure_every=3)
-    again = OneNumber()
-    al.fit(again, ds, steps=8, batch_size=4, schedule=al.training.cosine(8), checkpoint=file)
-    assert len(halves.rates) == 3 and [r[0] for r in halves.rates + again.rates] == pytest.approx([0.5 * w for w in want])
+def vae(**given):
+    return al.models.VAE((1, 8, 8), **{"latent_dim": 2, "width": 2, **given})
 
 
-def test_a_run_by_the_clock_has_no_last_step_to_slow_down_to():
-    with pytest.raises(ValueError, match="Give steps="):
-        al.fit(OneNumber(), al.data.load("digits", size=8)[:20], minutes=1, batch_size=4, schedule=al.training.cosine(8))
+def gan(kind, **given):
+    shape = ((1, 8, 8), 10) if kind in ("CGAN", "ProjectionGAN") else ((1, 8, 8),)
+    return getattr(al.models, kind)(*shape, **{"latent_dim": 2, "width": 2, **given})
+
+
+OTHERS = {  # how it was built, how it is built then, what the message says of the one and of the other
+    "beta of a VAE": (vae, dict(beta=0.3), dict(beta=0.4), "beta=0.3", "beta=0.4"),
+    "beta of a CVAE": (lambda **given: gan("CVAE", **given), dict(beta=0.3), dict(beta=0.4), "beta=0.3", "beta=0.4"),
+    "lr of a VAE": (vae, dict(lr=3e-3), dict(lr=4e-3), "lr=0.003", "lr=0.004"),
+    "lr of a GAN": (lambda **given: gan("DCGAN", **given), dict(lr=3e-3), dict(lr=4e-3), "generator.lr=0.003", "generator.lr=0.004"),
+    "betas of a GAN": (lambda **given: gan("DCGAN", **given), dict(betas=(0.5, 0.999)), dict(betas=(0.0, 0.9)),
+                       "discriminator.betas=(0.5, 0.999)", "discriminator.betas=(0.0, 0.9)"),
+    "dropout of a classifier": (model, dict(dropout=0.3), dict(dropout=0.4), "dropout: Dropout(p=0.3", "dropout: Dropout(p=0.4"),
+    "decay of its weights": (lambda **given: al.models.Classifier((1, 8, 8), 10, width=2, **given), dict(weight_decay=0.01), dict(weight_decay=0.02),
+                             "weight_decay=0.01", "weight_decay=0.02"),
+    "constraint of a WGAN": (lambda **given: gan("WGAN", **given), dict(constraint="clip"), dict(constraint="penalty"),
+                             "constraint=clip", "constraint=penalty"),
+    "penalty of a WGAN": (lambda **given: gan("WGAN", **given), dict(penalty_weight=10.0), dict(penalty_weight=5.0),
+                          "penalty_weight=10.0", "penalty_weight=5.0"),
+    "steps of a critic": (lambda **given: gan("WGAN", **given), dict(critic_steps=2), dict(critic_steps=3), "critic_steps=2", "critic_steps=3"),
+    "decay of an average": (lambda **given: gan("DCGAN", **given), dict(ema_decay=0.9), dict(ema_decay=0.8), "ema_decay=0.9", "ema_decay=0.8"),
+    "of a CGAN": (lambda **given: gan("CGAN", **given), dict(ema_decay=0.9), dict(ema_decay=0.8), "ema_decay=0.9", "ema_decay=0.8"),
+    "of a WGAN": (lambda **given: gan("WGAN", **given), dict(ema_decay=0.9), dict(ema_decay=0.8), "ema_decay=0.9", "ema_decay=0.8"),
+    "of a ProjectionGAN": (lambda **given: gan("ProjectionGAN", **given), dict(ema_decay=0.9), dict(ema_decay=0.8), "ema_decay=0.9", "ema_decay=0.8"),
+    "wrong labels": (lambda **given: gan("ProjectionGAN", **given), dict(mismatched=True), dict(mismatched=False), "mismatched=True", "mismatched=False"),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_a_model_built_otherwise_does_not_go_on_with_a_run(what, tmp_path):
+    build, then, now, was, given = OTHERS[what]
+    file = tmp_path / "run.pt"
+    al.fit(build(**then), images(), steps=1, batch_size=16, seed=5, checkpoint=file)
+    before, other = file.read_bytes(), build(**now)
+    weights = {k: v.clone() for k, v in other.state_dict().items() if isinstance(v, torch.Tensor)}
+    with pytest.raises(ValueError) as refused:
+        al.fit(other, images(), steps=2, batch_size=16, seed=5, checkpoint=file)
+    made, _, asked = str(refused.value).partition("; you gave ")
+    assert f"{file} was made with " in made and was in made and given not in made
+    assert given in asked and was not in asked.removesuffix(was) and len(str(refused.value)) < len(str(file)) + 400
+    assert file.read_bytes() == before and all(torch.equal(v, other.state_dict()[k].cpu()) for k, v in weights.items())
+    assert al.fit(build(**then), images(), steps=2, batch_size=16, seed=5, checkpoint=file).steps == 2  # as it was built it goes on
+
+
+SCHEDULES = [
+    (None, al.training.cosine(8), "schedule=None", "schedule=1.0 at step 0, "),
+    (al.training.cosine(8), None, "schedule=1.0 at step 0, ", "schedule=None"),
+    (al.training.cosine(8), al.training.cosine(12), "schedule=0.961939", "schedule=0.982962"),
+    (al.training.cosine(8), al.training.cosine(8, warmup=3), "schedule=1.0 at step 0", "schedule=0.25 at step 0"),
+    (lambda step: 1.0, lambda step: 0.5 if step >= 4096 else 1.0, "schedule=1.0 at step 4096", "schedule=0.5 at step 4096"),
+    ([1.0, 0.5, 0.25].__getitem__, [1.0, 0.5, 0.2].__getitem__, "schedule=0.25 at step 2", "schedule=0.2 at step 2"),
+]
+
+
+@pytest.mark.parametrize("then, now, was, given", SCHEDULES)
+def test_another_schedule_does_not_go_on_with_a_run(then, now, was, given, tmp_path):
+    file = tmp_path / "run.pt"
+    al.fit(model(), images(), steps=1, batch_size=16, seed=5, schedule=then, checkpoint=file)
+    before = file.read_bytes()
+    with pytest.raises(ValueError) as refused:
+        al.fit(model(), images(), steps=2, batch_size=16, seed=5, schedule=now, checkpoint=file)
+    made, _, asked = str(refused.value).partition("; you gave ")
+    assert f"{file} was made with {was}" in made and asked.startswith(given) and "To continue that run give the same" in asked
+    assert file.read_bytes() == before
+
+
+def test_the_same_schedule_made_anew_goes_on_and_for_longer(tmp_path):
+    file, whole, parts = tmp_path / "run.pt", model(), None
+    al.fit(whole, images(), steps=12, batch_size=16, seed=5, schedule=al.training.cosine(20, warmup=2))
+    for steps in (3, 7, 12):
+        parts = model(seed=steps - 3)  # only the first one's own weights matter
+        history = al.fit(parts, images(), steps=steps, batch_size=16, seed=5, schedule=al.training.cosine(20, warmup=2), checkpoint=file)
+        assert history.steps == steps == len(history.losses["loss"])
+    assert same(whole, parts)
