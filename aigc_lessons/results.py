@@ -16,7 +16,7 @@ from .training.recipes import RECIPES
 from .weights import manifest
 
 N = 2_000                                       # pictures a comparison, where the data has as many
-COLUMNS = ("fid", "kid", "inception_score", "precision", "recall", "modes", "accuracy")
+COLUMNS = ("fid", "kid", "inception_score", "precision", "recall", "density", "coverage", "modes", "accuracy")
 
 
 def makes_pictures(name):
@@ -75,7 +75,7 @@ def _about(name):
 def page():
     """RESULTS.md as text."""
     names = sorted(RECIPES)
-    measures = ["n", "FID", "KID", "Inception Score", "precision", "recall", "modes", "accuracy"]
+    measures = ["n", "FID", "KID", "Inception Score", "precision", "recall", "density", "coverage", "modes", "accuracy"]
     floor, generators, translators, menders = [], [], [], []
     for name in ("digits", "shapes", "textures"):
         images = RECIPES[f"classifier-{name}"].data()[1].images if name == "textures" else data.load(name).images
@@ -101,7 +101,7 @@ def page():
 
 Made by `make results` on {date.today()}, Python {platform.python_version()}, {versions}, device {device().type}, threads {torch.get_num_threads()}. Do not edit it: run the command again.
 
-Lesson 51 explains each measure. In brackets: the 95 % interval, by bootstrap (FID, KID, Inception Score, modes) or Wilson (precision, recall, accuracy);
+Lesson 51 explains each measure. In brackets: the 95 % interval, by bootstrap (FID, KID, Inception Score, modes), half-samples (precision, recall, density, coverage) or Wilson (accuracy);
 it says how far a number scatters from sample to sample, not from one training to another. More is better, but for FID and KID.
 
 **What may be compared with what.** Features are those of the course's own judges, classifiers of lesson 13, so **no FID or KID here is comparable with a
