@@ -101,7 +101,7 @@ def page():
 
 Made by `make results` on {date.today()}, Python {platform.python_version()}, {versions}, device {device().type}, threads {torch.get_num_threads()}. Do not edit it: run the command again.
 
-Lesson 51 explains each measure. In brackets: the 95 % interval, by bootstrap (FID, KID, Inception Score, modes) or Wilson (precision, recall, accuracy);
+Lesson 51 explains each measure. In brackets: the 95 % interval, by bootstrap (FID, KID, Inception Score, modes), half-samples (precision, recall, density, coverage) or Wilson (accuracy);
 it says how far a number scatters from sample to sample, not from one training to another. More is better, but for FID and KID.
 
 **What may be compared with what.** Features are those of the course's own judges, classifiers of lesson 13, so **no FID or KID here is comparable with a

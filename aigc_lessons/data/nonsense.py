@@ -19,7 +19,9 @@ def nonsense(n, shape, seed=None, device=None):
     Raises ValueError for n or a shape below 1.
     """
     if n < 1 or len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"nonsense(n={n}, shape={tuple(shape)}): accepted are 1 or more pictures of shape (C, H, W), each at least 1.")
+        raise ValueError(
+            f"nonsense(n={n}, shape={tuple(shape)}): accepted are 1 or more pictures of shape (C, H, W), each at least 1."
+        )
     draw = _Draw(seed, device)
     kinds = [_uniform, _binary, _gaussian, _flat, *(_blobs(cells) for cells in BLOBS)]
     each = -(-n // len(kinds))
@@ -40,7 +42,9 @@ def mixtures(images, labels=None, seed=None):
     Raises ValueError for fewer than 2 images.
     """
     if images.ndim != 4 or len(images) < 2:
-        raise ValueError(f"mixtures got images of shape {tuple(images.shape)}. Accepted: (N, C, H, W), at least 2 to mix.")
+        raise ValueError(
+            f"mixtures got images of shape {tuple(images.shape)}. Accepted: (N, C, H, W), at least 2 to mix."
+        )
     draw = _Draw(seed, images.device)
     n, _, h, w = images.shape
     order = draw.order(n)

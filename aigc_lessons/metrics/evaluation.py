@@ -37,8 +37,9 @@ class Report:
             Detail finer than both is compared by no measure.
         fid: Fréchet distance of the features. kid: their kernel distance, over subsets of at most 1,000 (a judge's features divided
             by their root mean square on the data's test pictures). inception_score: of the logits.
-        precision, recall: shares, by the third neighbour. density, coverage: a number and a share, by the fifth. modes: effective number of classes that the judge is sure of; accuracy: share that the judge
-            reads as the labels given to evaluate. None where it was not asked, or where there are no classes to tell.
+        precision, recall: shares, by the third neighbour. density, coverage: a number and a share, by the fifth.
+        modes: effective number of classes that the judge is sure of; accuracy: share that the judge reads as the labels given to
+            evaluate. None where it was not asked, or where there are no classes to tell.
         made_alike: what was done to the channels of one set, so that they could be compared, or None.
     """
     features: str

@@ -40,10 +40,18 @@ def covered(points, balls, k):
 
 def _check(who, real, generated, k, fewest_generated):
     if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
-        raise ValueError(f"{who} got features of shape {tuple(real.shape)} and {tuple(generated.shape)}. Accepted: (N, D) and (M, D).")
+        raise ValueError(
+            f"{who} got features of shape {tuple(real.shape)} and {tuple(generated.shape)}. Accepted: (N, D) and (M, D)."
+        )
     if not 1 <= k < len(real) or len(generated) < fewest_generated:
-        raise ValueError(f"{who}(k={k}) got {len(real)} real and {len(generated)} generated rows. Accepted: k of at least 1, and "
-                         + ("more rows than k in each." if fewest_generated > 1 else "more real rows than k, and at least 1 generated."))
+        raise ValueError(
+            f"{who}(k={k}) got {len(real)} real and {len(generated)} generated rows. Accepted: k of at least 1, and "
+            + (
+                "more rows than k in each."
+                if fewest_generated > 1
+                else "more real rows than k, and at least 1 generated."
+            )
+        )
     check_finite(real, who, "real features")
     check_finite(generated, who, "generated features")
 
@@ -109,7 +117,9 @@ def neighbour_measures(real, generated, k_precision, k_density, repeats=200, see
     n, m = len(real), len(generated)
     _check("neighbour_measures", real, generated, max(k_precision, k_density), fewest_generated=k_precision + 1)
     g = torch.Generator().manual_seed(seed)
-    some_real, some_generated = (x[torch.randperm(len(x), generator=g)[:RESAMPLED].to(x.device)] for x in (real, generated))
+    some_real, some_generated = (
+        x[torch.randperm(len(x), generator=g)[:RESAMPLED].to(x.device)] for x in (real, generated)
+    )
     of_all, drawn = _half_samples(some_real, some_generated, k_precision, k_density, repeats, g)
     if max(n, m) > RESAMPLED:
         of_all = (*precision_recall(real, generated, k_precision), *density_coverage(real, generated, k_density))
@@ -118,10 +128,12 @@ def neighbour_measures(real, generated, k_precision, k_density, repeats=200, see
     if drawn is None:
         return {name: Measure(value, 0.0, top, size) for (name, value), top, size in zip(values.items(), most, sizes)}
     shrink = max(len(some_real) / n, len(some_generated) / m) ** 0.5
-    measures = {name: about(value, drawn[:, i] * shrink, size, least=0.0, most=top)
-                for i, ((name, value), size, top) in enumerate(zip(values.items(), sizes, most))}
+    measures = {
+        name: about(value, drawn[:, i] * shrink, size, least=0.0, most=top)
+        for i, ((name, value), size, top) in enumerate(zip(values.items(), sizes, most))
+    }
     for name, measure in measures.items():
-        if name != "density" or measure.value == 0:                 # a density above 0 is no share
+        if name != "density" or measure.value == 0:  # a density above 0 is no share
             share = wilson_interval(round(measure.value * measure.n), measure.n)
             measures[name] = replace(measure, low=min(measure.low, share.low), high=max(measure.high, share.high))
     return measures
@@ -136,7 +148,10 @@ def _half_samples(real, generated, k_precision, k_density, repeats, g):
 
     across = _distances(real, generated)  # (N, M)
     around_real, around_generated = (_nearest(x, min(NEAREST, len(x) - 1)) for x in (real, generated))
-    nearer_real, nearer_generated = _nearer(around_real[0], across), _nearer(around_generated[0], across.T)  # (N, M), (M, N)
+    nearer_real, nearer_generated = (
+        _nearer(around_real[0], across),
+        _nearer(around_generated[0], across.T),
+    )  # (N, M), (M, N)
     others_real, others_generated = (around[1].cpu().numpy() for around in (around_real, around_generated))
 
     def shares(r, f):
@@ -146,13 +161,18 @@ def _half_samples(real, generated, k_precision, k_density, repeats, g):
         in_generated = nearer_generated[f] <= _kth_chosen(others_generated, f, k_precision)
         dense = (nearer_real[r] <= _kth_chosen(others_real, r, k_density)) & chosen
         density = np.count_nonzero(dense) / (k_density * len(f))
-        return [float(x) for x in (in_real.any(0)[f].mean(), in_generated.any(0)[r].mean(), density, dense.any(1).mean())]
+        return [
+            float(x) for x in (in_real.any(0)[f].mean(), in_generated.any(0)[r].mean(), density, dense.any(1).mean())
+        ]
 
     half = lambda n: torch.randperm(n, generator=g)[: n // 2].numpy()
     of_all = shares(np.arange(len(real)), np.arange(len(generated)))
     if min(len(real), len(generated)) // 2 <= max(k_precision, k_density):
         return of_all, None
-    drawn = [shares(half(len(real)), half(len(generated))) for _ in trange(repeats, desc="drawing halves", delay=2, leave=False)]
+    drawn = [
+        shares(half(len(real)), half(len(generated)))
+        for _ in trange(repeats, desc="drawing halves", delay=2, leave=False)
+    ]
     return of_all, torch.tensor(drawn, dtype=torch.float64)
 
 

@@ -10,7 +10,12 @@ from aigc_lessons.data import mixtures, nonsense
 from aigc_lessons.data.nonsense import BLOBS, PATCHES
 
 # what waits for a device: numbers, and sizes that depend on numbers
-READS = {"aten._local_scalar_dense.default", "aten.nonzero.default", "aten.masked_select.default", "aten.is_nonzero.default"}
+READS = {
+    "aten._local_scalar_dense.default",
+    "aten.nonzero.default",
+    "aten.masked_select.default",
+    "aten.is_nonzero.default",
+}
 
 
 class Watch(TorchDispatchMode):
@@ -29,7 +34,9 @@ def generator(seed):
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("n, shape", [(1, (1, 8, 8)), (5, (3, 32, 32)), (64, (1, 28, 28)), (200, (3, 16, 24)), (9, (2, 5, 3))])
+@pytest.mark.parametrize(
+    "n, shape", [(1, (1, 8, 8)), (5, (3, 32, 32)), (64, (1, 28, 28)), (200, (3, 16, 24)), (9, (2, 5, 3))]
+)
 def test_nonsense_is_in_range_and_of_the_shape_asked(n, shape):
     x = nonsense(n, shape, seed=0)
     assert x.shape == (n, *shape) and x.dtype == torch.float32 and x.isfinite().all()
@@ -43,12 +50,20 @@ def kinds(images):
     step = (images[..., 1:] - images[..., :-1]).abs().mean((1, 2, 3)) / images.flatten(2).std(2).mean(1).clamp(min=1e-6)
     smooth = ~flat & (step < 0.7)  # independent pixels differ by 1.1 deviations
     even = ~binary & ~flat & ~smooth & (images.flatten(1).std(1) > 0.5) & (images.flatten(1).mean(1).abs() < 0.1)
-    return {"flat": flat, "binary": binary & ~flat, "smooth": smooth, "uniform": even, "normal": ~(flat | binary | smooth | even)}
+    return {
+        "flat": flat,
+        "binary": binary & ~flat,
+        "smooth": smooth,
+        "uniform": even,
+        "normal": ~(flat | binary | smooth | even),
+    }
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_kind_is_there_in_its_share(channels):
-    found = {kind: which.float().mean().item() for kind, which in kinds(nonsense(700, (channels, 32, 32), seed=1)).items()}
+    found = {
+        kind: which.float().mean().item() for kind, which in kinds(nonsense(700, (channels, 32, 32), seed=1)).items()
+    }
     all_kinds = 4 + len(BLOBS)
     wanted = {"flat": 1, "binary": 1, "uniform": 1, "normal": 1, "smooth": len(BLOBS)}
     assert {kind: round(share * all_kinds) for kind, share in found.items()} == wanted, found
@@ -60,8 +75,13 @@ def test_kinds_come_in_random_order_so_that_few_pictures_differ_too():
     assert (kinds(nonsense(70, (1, 16, 16), seed=0))["flat"]).nonzero().diff(dim=0).unique().numel() > 1
 
 
-@pytest.mark.parametrize("make", [lambda seed: nonsense(20, (3, 16, 16), seed), lambda seed: mixtures(torch.linspace(-1, 1, 20).view(20, 1, 1, 1)
-                                                                                                     .expand(20, 1, 8, 8), seed)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda seed: nonsense(20, (3, 16, 16), seed),
+        lambda seed: mixtures(torch.linspace(-1, 1, 20).view(20, 1, 1, 1).expand(20, 1, 8, 8), seed),
+    ],
+)
 def test_one_seed_one_batch(make):
     state = torch.get_rng_state()
     first = make(5)
@@ -121,12 +141,18 @@ def test_a_mixture_is_never_of_a_picture_with_itself():
             assert not torch.isin(mixtures(images, seed).mean((1, 2, 3)), images[:, 0, 0, 0]).any()
 
 
-@pytest.mark.parametrize("call, says", [
-    (lambda: nonsense(0, (1, 8, 8)), r"nonsense\(n=0, shape=\(1, 8, 8\)\): accepted are 1 or more"),
-    (lambda: nonsense(4, (8, 8)), r"shape=\(8, 8\)\): accepted are 1 or more pictures of shape \(C, H, W\)"),
-    (lambda: mixtures(torch.zeros(1, 1, 8, 8)), r"mixtures got images of shape \(1, 1, 8, 8\). Accepted: \(N, C, H, W\), at least 2"),
-    (lambda: mixtures(torch.zeros(4, 8, 8)), r"mixtures got images of shape \(4, 8, 8\)"),
-])
+@pytest.mark.parametrize(
+    "call, says",
+    [
+        (lambda: nonsense(0, (1, 8, 8)), r"nonsense\(n=0, shape=\(1, 8, 8\)\): accepted are 1 or more"),
+        (lambda: nonsense(4, (8, 8)), r"shape=\(8, 8\)\): accepted are 1 or more pictures of shape \(C, H, W\)"),
+        (
+            lambda: mixtures(torch.zeros(1, 1, 8, 8)),
+            r"mixtures got images of shape \(1, 1, 8, 8\). Accepted: \(N, C, H, W\), at least 2",
+        ),
+        (lambda: mixtures(torch.zeros(4, 8, 8)), r"mixtures got images of shape \(4, 8, 8\)"),
+    ],
+)
 def test_it_says_what_it_takes(call, says):
     with pytest.raises(ValueError, match=says):
         call()

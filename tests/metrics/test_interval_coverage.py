@@ -66,11 +66,23 @@ def times_covered(case):
     return found
 
 
-@pytest.mark.parametrize("case, many", [(APART, False), (ALIKE, False), (MANY, True)], ids=["apart", "one distribution", "many"])
+@pytest.mark.parametrize(
+    "case, many", [(APART, False), (ALIKE, False), (MANY, True)], ids=["apart", "one distribution", "many"]
+)
 def test_every_interval_covers_the_mean_of_its_measure(eyes, monkeypatch, case, many):
     """At a true 95 %, fewer than 51 of 60 come once in 1,000. The mean is that of 180 pairs, whose own error is 0.07 of the spread."""
     if many:
         few_at_a_time(monkeypatch)
     covered = times_covered(case)
-    assert set(covered) == {"fid", "kid", "inception_score", "precision", "recall", "density", "coverage", "modes", "accuracy"}
+    assert set(covered) == {
+        "fid",
+        "kid",
+        "inception_score",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "modes",
+        "accuracy",
+    }
     assert all(0.85 * PAIRS <= count <= PAIRS for count in covered.values()), covered

@@ -11,7 +11,7 @@ def rand(*shape, seed=0):
 
 
 def digits(n=64, size=16):
-    return al.data.load("digits", size=size)[:n]
+    return al.data.load("digits-8x8", size=size)[:n]
 
 
 def same(a, b):

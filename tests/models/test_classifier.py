@@ -20,7 +20,7 @@ def test_one_step_is_the_gradient_of_its_loss():
     """AdamW's first step moves each weight by lr against the sign of its gradient."""
     torch.manual_seed(0)
     net = al.models.Classifier((1, 8, 8), 10, width=3, lr=1e-3)
-    ds = al.data.load("digits", size=8)[:30]
+    ds = al.data.load("digits-8x8", size=8)[:30]
     before = {k: v.clone() for k, v in net.named_parameters()}
     torch.nn.functional.cross_entropy(net(ds.images), ds.labels).backward()
     expected = {k: v - 1e-3 * p.grad.sign() * (p.grad.abs() > 1e-6) for (k, p), v in zip(net.named_parameters(), before.values())}
@@ -40,7 +40,7 @@ def test_weight_decay_dropout_and_loss_reach_the_training():
     x = torch.rand(1, 1, 8, 8).expand(400, -1, -1, -1)
     assert net(x).std(0).min() > 0
     assert net.eval()(x).std(0).max() < 1e-6
-    ds = al.data.load("digits", size=8)[:30]
+    ds = al.data.load("digits-8x8", size=8)[:30]
     net = al.models.Classifier((1, 8, 8), 10, width=3, loss=al.losses.mse_to_one_hot)
     loss = net.training_step(al.training.Batch(ds.images, ds.labels, None), net.optimizers())["loss"]
     assert 0.05 < loss < 0.15  # ten equal probabilities: 0.09

@@ -333,7 +333,7 @@ def test_every_norm_of_the_projection_generator_is_told_the_class(image_shape):
     norms = [m for m in net.generator.modules() if isinstance(m, ConditionalBatchNorm2d)]
     assert len(norms) == len(net.generator.convs) == sum(isinstance(m, nn.BatchNorm2d) for m in net.generator.modules())
     assert all(m.gamma.shape == m.beta.shape == (K, m.norm.num_features) for m in norms)
-    al.fit(net, al.data.load("digits", size=image_shape[-1])[:32], steps=1, batch_size=16) if image_shape[0] == 1 else None
+    al.fit(net, al.data.load("digits-8x8", size=image_shape[-1])[:32], steps=1, batch_size=16) if image_shape[0] == 1 else None
     z, labels = torch.randn(2, 5), torch.tensor([1, 1])
     net = net.cpu().eval()
     before = net.generator(z, labels)

@@ -28,7 +28,7 @@ def build(kind, image_shape=(1, 16, 16), seed=0, **given):
 
 
 def pictures(channels=1, n=64, size=16):
-    return al.data.load("digits", size=size)[:n] if channels == 1 else al.data.load("shapes", size=size, n=n)
+    return al.data.load("digits-8x8", size=size)[:n] if channels == 1 else al.data.load("shapes", size=size, n=n)
 
 
 def batch(channels=1, n=8):

@@ -232,7 +232,7 @@ def test_domains_that_are_refused():
         with pytest.raises(ValueError, match=says):
             net.training_step(given, net.optimizers())
     assert same(before, net)
-    shapes, grey = al.data.load("shapes", size=16, n=20), al.data.load("digits", size=16)[:20]
+    shapes, grey = al.data.load("shapes", size=16, n=20), al.data.load("digits-8x8", size=16)[:20]
     for sets, says in (
         (shapes, "learns from two domains"),
         ((shapes,), "learns from two domains"),

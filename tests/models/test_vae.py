@@ -18,7 +18,7 @@ def build(image_shape=(1, 8, 8), seed=0, **given):
 
 
 def digits(n=64, size=8):
-    return al.data.load("digits", size=size)[:n]
+    return al.data.load("digits-8x8", size=size)[:n]
 
 
 def shapes_inside(network, x):

@@ -25,7 +25,7 @@ def _laptop(laptop):
 
 
 def images(n=40, seed=3):
-    return al.data.load("digits", size=8)[:n] if seed is None else al.data.load("digits", size=8)[seed : seed + n]
+    return al.data.load("digits-8x8", size=8)[:n] if seed is None else al.data.load("digits", size=8)[seed : seed + n]
 
 
 def model(seed=0, dropout=0.3):
@@ -168,7 +168,7 @@ def test_killed_while_a_checkpoint_is_written_the_previous_one_loads(tmp_path):
                 file.truncate(file.tell() // 2)
                 os.kill(os.getpid(), signal.SIGKILL)
         torch.save = half
-        al.fit(net, al.data.load("digits", size=8)[3:43], steps=20, batch_size=16, seed=5, checkpoint={str(file)!r})
+        al.fit(net, al.data.load("digits-8x8", size=8)[3:43], steps=20, batch_size=16, seed=5, checkpoint={str(file)!r})
     """)
     died = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
