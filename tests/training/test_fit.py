@@ -25,7 +25,7 @@ def _laptop(laptop):
 
 
 def images(n=40, seed=3):
-    return al.data.load("digits-8x8", size=8)[:n] if seed is None else al.data.load("digits", size=8)[seed : seed + n]
+    return al.data.load("digits-8x8", size=8)[:n] if seed is None else al.data.load("digits-8x8", size=8)[seed : seed + n]
 
 
 def model(seed=0, dropout=0.3):
