@@ -3,12 +3,26 @@
 Names are fetched when first used, so that importing the package costs nothing, and so that `aigc-lessons doctor`
 can still speak on a machine whose torch is broken.
 """
+
 from importlib import import_module
 
 from .settings import seed_everything, settings
 
 __version__ = "0.1.0"
-__all__ = ["settings", "seed_everything", "fit", "data", "exercises", "losses", "metrics", "models", "ops", "shipped", "show", "training"]
+__all__ = [
+    "settings",
+    "seed_everything",
+    "fit",
+    "data",
+    "exercises",
+    "losses",
+    "metrics",
+    "models",
+    "ops",
+    "shipped",
+    "show",
+    "training",
+]
 
 
 def __getattr__(name):

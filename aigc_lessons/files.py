@@ -1,4 +1,5 @@
 """Writing files so that a stop, whenever it comes, leaves them whole."""
+
 import os
 from pathlib import Path
 

@@ -1,4 +1,5 @@
 """Every objective that the course prints, as a pure function. Means over the batch, in nats."""
+
 import torch
 import torch.nn.functional as F
 
@@ -47,6 +48,7 @@ def mse_to_one_hot(logits, target):
 
 # ---------------------------------------------------------------- the variational autoencoder (lessons 21 and 22)
 
+
 def reparameterize(mu, logvar, noise):
     """A sample of N(mu, exp(logvar)) through which gradients flow: mu + exp(logvar / 2) * noise.
 
@@ -65,7 +67,7 @@ def kl_to_standard_normal(mu, logvar):
     Args: mu, logvar: (N, D). Returns: (N,), at least 0.
     Source: Kingma and Welling 2014, appendix B.
     """
-    return 0.5 * (mu.square() + logvar.expm1() - logvar).sum(1)          # expm1: exact for variances close to 1
+    return 0.5 * (mu.square() + logvar.expm1() - logvar).sum(1)  # expm1: exact for variances close to 1
 
 
 def gaussian_log_density(x, mean, variance):
@@ -107,6 +109,7 @@ def vae_loss(x, reconstruction, mu, logvar, beta):
 
 
 # ---------------------------------------------------------------- generative adversarial networks (lessons 23 to 25)
+
 
 def optimal_discriminator(p_data, p_model):
     """The discriminator that no other beats, p_data / (p_data + p_model); 0.5 where both densities are 0.
@@ -187,7 +190,7 @@ def gradient_penalty(critic, real, fake, t):
     """
     t = t.view(-1, *[1] * (real.ndim - 1))
     points = (t * real + (1 - t) * fake).detach().requires_grad_()
-    gradient, = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
@@ -201,6 +204,7 @@ def hinge_discriminator_loss(real_scores, fake_scores):
 
 
 # ---------------------------------------------------------------- mending and translating pictures (lessons 42 to 44)
+
 
 def masked_l1(prediction, target, mask):
     """Mean absolute error over the elements where the mask is 1; 0, with zero gradients, if there are none.
@@ -247,8 +251,9 @@ def cycle_loss(x, there_and_back):
     return (there_and_back - x).abs().mean()
 
 
-def cyclegan_generator_loss(fake_logits_a, fake_logits_b, a, cycled_a, b, cycled_b, same_a, same_b,
-                            cycle_weight=10.0, identity_weight=5.0):
+def cyclegan_generator_loss(
+    fake_logits_a, fake_logits_b, a, cycled_a, b, cycled_b, same_a, same_b, cycle_weight=10.0, identity_weight=5.0
+):
     """What CycleGAN's two generators minimise: fool both discriminators, come back, leave alone what needs no translation.
 
     Args:

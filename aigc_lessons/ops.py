@@ -3,6 +3,7 @@
 Short versions to read and to take apart. Each agrees with torch to rounding (tests/test_ops.py); none is meant to be fast.
 They work in any floating type and on any device, and gradients flow through them.
 """
+
 import math
 
 import torch
@@ -32,8 +33,7 @@ def rotation_matrix(degrees):
         (2, 3) float32: a rotation beside a column of zeros (no shift).
     """
     a = math.radians(degrees)
-    return torch.tensor([[math.cos(a), -math.sin(a), 0.0],
-                         [math.sin(a), math.cos(a), 0.0]])
+    return torch.tensor([[math.cos(a), -math.sin(a), 0.0], [math.sin(a), math.cos(a), 0.0]])
 
 
 def warp(image, matrix):
@@ -48,11 +48,11 @@ def warp(image, matrix):
     Source: Jaderberg et al. 2015, Spatial Transformer Networks, eq. 1 and 5.
     """
     h, w = image.shape[-2:]
-    ys = (2 * torch.arange(h, device=image.device) + 1).to(image) / h - 1          # centres of the pixels
+    ys = (2 * torch.arange(h, device=image.device) + 1).to(image) / h - 1  # centres of the pixels
     xs = (2 * torch.arange(w, device=image.device) + 1).to(image) / w - 1
     y, x = torch.meshgrid(ys, xs, indexing="ij")
     m = matrix.to(image)
-    column = ((m[0, 0] * x + m[0, 1] * y + m[0, 2] + 1) * w - 1) / 2               # in pixels of the input
+    column = ((m[0, 0] * x + m[0, 1] * y + m[0, 2] + 1) * w - 1) / 2  # in pixels of the input
     row = ((m[1, 0] * x + m[1, 1] * y + m[1, 2] + 1) * h - 1) / 2
     top, left = row.floor(), column.floor()
     out = 0
@@ -84,7 +84,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0):
     out = 0 if bias is None else bias[:, None, None]
     for a in range(kh):
         for b in range(kw):
-            shifted = x[:, :, a:a + stride * (h - 1) + 1:stride, b:b + stride * (w - 1) + 1:stride]
+            shifted = x[:, :, a : a + stride * (h - 1) + 1 : stride, b : b + stride * (w - 1) + 1 : stride]
             out = out + torch.einsum("nchw,oc->nohw", shifted, weight[:, :, a, b])
     return out
 
@@ -123,8 +123,8 @@ def conv_transpose2d(x, weight, stride=1, padding=0):
     for a in range(kh):
         for b in range(kw):
             stamped = torch.einsum("nchw,co->nohw", x, weight[:, :, a, b])
-            out[:, :, a:a + stride * (h - 1) + 1:stride, b:b + stride * (w - 1) + 1:stride] += stamped
-    return out[:, :, padding:out.shape[2] - padding, padding:out.shape[3] - padding]
+            out[:, :, a : a + stride * (h - 1) + 1 : stride, b : b + stride * (w - 1) + 1 : stride] += stamped
+    return out[:, :, padding : out.shape[2] - padding, padding : out.shape[3] - padding]
 
 
 def receptive_field(layers):
@@ -177,6 +177,7 @@ def spectral_norm(weight, u, iterations):
 
 
 # ---------------------------------------------------------------- control and image tasks (lessons 31, 41 and 42)
+
 
 def condition(noise, labels, n_classes):
     """What a network is told beside its input, put behind it as more channels: 1 in the label's channel, 0 in the others.
@@ -235,17 +236,20 @@ def nl_means(image, patch, window, h):
     Source: Buades, Coll and Morel 2005, A non-local algorithm for image denoising, section 3.
     """
     if patch % 2 == 0 or window % 2 == 0:
-        raise ValueError(f"nl_means(patch={patch}, window={window}): accepted are odd sides, so that a pixel is the middle.")
+        raise ValueError(
+            f"nl_means(patch={patch}, window={window}): accepted are odd sides, so that a pixel is the middle."
+        )
     (rows, columns), reach, around = image.shape, window // 2, patch // 2
     padded = F.pad(image[None, None], [reach + around] * 4, mode="reflect")
-    centre = padded[..., reach:-reach or None, reach:-reach or None]                # the image with room for its patches only
+    centre = padded[..., reach : -reach or None, reach : -reach or None]  # the image with room for its patches only
     total = weights = 0
     for dy in range(window):
         for dx in range(window):
-            shifted = padded[..., dy:dy + rows + 2 * around, dx:dx + columns + 2 * around]
-            distance = F.avg_pool2d((centre - shifted).square(), patch, stride=1)   # of the patch around every pixel at once
+            shifted = padded[..., dy : dy + rows + 2 * around, dx : dx + columns + 2 * around]
+            # of the patch around every pixel at once
+            distance = F.avg_pool2d((centre - shifted).square(), patch, stride=1)
             weight = (-distance / h**2).exp()
-            total = total + weight * shifted[..., around:around + rows, around:around + columns]
+            total = total + weight * shifted[..., around : around + rows, around : around + columns]
             weights = weights + weight
     return (total / weights)[0, 0]
 
@@ -256,7 +260,7 @@ def composite(known, generated, mask):
     Args: known, generated: (N, C, H, W). mask: (N, 1, H, W), 0 or 1. Returns: (N, C, H, W).
     Source: Pathak et al. 2016, Context Encoders, section 3.
     """
-    return torch.where(mask.bool(), known, generated)              # not a product: a NaN under the hole would pass through it
+    return torch.where(mask.bool(), known, generated)  # not a product: a NaN under the hole would pass through it
 
 
 def partial_conv2d(x, mask, weight):
@@ -270,7 +274,7 @@ def partial_conv2d(x, mask, weight):
     Source: Liu et al. 2018, Image Inpainting for Irregular Holes Using Partial Convolutions, eqs. 1 and 2.
     """
     k = weight.shape[-1]
-    known = F.conv2d(mask, mask.new_ones(1, 1, k, k), padding=k // 2)         # known pixels in each window
+    known = F.conv2d(mask, mask.new_ones(1, 1, k, k), padding=k // 2)  # known pixels in each window
     output = F.conv2d(torch.where(mask.bool(), x, 0), weight, padding=k // 2)
     return output * (k * k / known.clamp(min=1)), (known > 0).to(mask.dtype)
 
@@ -281,7 +285,7 @@ def add_noise(images, sigma, noise):
     Args: images, noise: (N, C, H, W), images in [-1, 1], noise drawn from N(0, 1) by the caller.
         sigma: number, or (N, 1, 1, 1), in levels of 255. Returns: (N, C, H, W).
     """
-    return images + 2 * sigma / 255 * noise                        # [-1, 1] is 2 wide
+    return images + 2 * sigma / 255 * noise  # [-1, 1] is 2 wide
 
 
 def downscale(images, factor=2):

@@ -4,18 +4,20 @@ Environment variables:
     AIGC_PROFILE   smoke (tests: seconds), laptop (CPU: minutes) or full (GPU). Unset: full with an accelerator, else laptop.
     AIGC_DATA      folder that holds downloaded data sets. Unset: `datasets/` of this checkout.
 """
+
 import os
 import random
 from pathlib import Path
 from types import SimpleNamespace
 
 PROFILES = ("smoke", "laptop", "full")
-COURSE = Path(__file__).resolve().parents[1]     # the checkout: notebooks/, datasets/, exercises/ lie here
+COURSE = Path(__file__).resolve().parents[1]  # the checkout: notebooks/, datasets/, exercises/ lie here
 
 
 def device():
     """The torch.device that this machine trains on: its accelerator (CUDA, MPS, XPU ...) or the CPU."""
     import torch
+
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
@@ -27,10 +29,11 @@ def has_cuda():
 def roomy(nbytes, where):
     """Does a set of so many bytes fit on the torch.device `where`, beside a model? At most half of what is free there."""
     import torch
+
     if where.type == "cpu":
         return True
     ask = getattr(torch.get_device_module(where), "mem_get_info", None)
-    return nbytes < (ask(where)[0] / 2 if ask else 1e9)             # MPS does not tell
+    return nbytes < (ask(where)[0] / 2 if ask else 1e9)  # MPS does not tell
 
 
 def autocast():
@@ -42,6 +45,7 @@ def autocast():
     import contextlib
 
     import torch
+
     here = device()
     if here.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -60,8 +64,10 @@ def profile():
     if not given:
         return "laptop" if device().type == "cpu" else "full"
     if given not in PROFILES:
-        raise ValueError(f"AIGC_PROFILE={given!r} is not a profile. Accepted: {', '.join(PROFILES)}. "
-                         "Set one of them, or unset AIGC_PROFILE to let the course choose for this machine.")
+        raise ValueError(
+            f"AIGC_PROFILE={given!r} is not a profile. Accepted: {', '.join(PROFILES)}. "
+            "Set one of them, or unset AIGC_PROFILE to let the course choose for this machine."
+        )
     return given
 
 
@@ -79,8 +85,10 @@ def settings(**table):
     """
     for name, values in table.items():
         if not isinstance(values, tuple) or len(values) != len(PROFILES):
-            raise ValueError(f"settings({name}={values!r}): give a tuple of {len(PROFILES)} values, "
-                             f"one each for {', '.join(PROFILES)}.")
+            raise ValueError(
+                f"settings({name}={values!r}): give a tuple of {len(PROFILES)} values, "
+                f"one each for {', '.join(PROFILES)}."
+            )
     chosen = profile()
     column = PROFILES.index(chosen)
     return SimpleNamespace(profile=chosen, device=device(), **{name: values[column] for name, values in table.items()})
@@ -95,6 +103,7 @@ def seed_everything(seed):
     """Seed Python, NumPy and torch (every device). Returns None."""
     import numpy as np
     import torch
+
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)

@@ -28,17 +28,20 @@ def model(seed):
 def plain(ds, seconds, seed):
     """(steps, generator)"""
     net = model(seed).train()
-    opt_g, opt_d = (torch.optim.Adam(n.parameters(), lr=net.lr, betas=net.betas) for n in (net.generator, net.discriminator))
+    opt_g, opt_d = (
+        torch.optim.Adam(n.parameters(), lr=net.lr, betas=net.betas) for n in (net.generator, net.discriminator)
+    )
     loader = DataLoader(TensorDataset(ds.images), batch_size=BATCH, shuffle=True, drop_last=True)
     steps, began = 0, time.perf_counter()
     while True:
-        for real, in loader:
+        for (real,) in loader:
             if time.perf_counter() - began > seconds:
                 return steps, net.generator, None
             fake = net.generator(torch.randn(BATCH, net.latent_dim, 1, 1))
             real_logits, fake_logits = net.discriminator(real), net.discriminator(fake.detach())
-            d_loss = (F.binary_cross_entropy_with_logits(real_logits, torch.ones(BATCH))
-                      + F.binary_cross_entropy_with_logits(fake_logits, torch.zeros(BATCH)))
+            d_loss = F.binary_cross_entropy_with_logits(
+                real_logits, torch.ones(BATCH)
+            ) + F.binary_cross_entropy_with_logits(fake_logits, torch.zeros(BATCH))
             opt_d.zero_grad()
             d_loss.backward()
             opt_d.step()
@@ -72,17 +75,22 @@ def main(seconds=60, rounds=3):
     ratios, distances = [], []
     for seed in range(rounds):
         results = {}
-        for way in (plain, course) if seed % 2 else (course, plain):             # whichever comes first has no advantage
+        for way in (plain, course) if seed % 2 else (course, plain):  # whichever comes first has no advantage
             steps, sampled, raw = way(ds, seconds, seed)
             results[way] = steps, fid(sampled, judge, real), None if raw is None else fid(raw, judge, real)
         ratios.append(results[course][0] / results[plain][0])
         distances.append((results[plain][1], results[course][1], results[course][2]))
-        print(f"seed {seed}: plain {results[plain][0] / seconds:.1f} steps a second, FID {distances[-1][0]:.0f}; course "
-              f"{results[course][0] / seconds:.1f}, FID of the average {distances[-1][1]:.0f}, of the generator itself {distances[-1][2]:.0f}; "
-              f"ratio of steps {ratios[-1]:.2f}", flush=True)
+        print(
+            f"seed {seed}: plain {results[plain][0] / seconds:.1f} steps a second, FID {distances[-1][0]:.0f}; course "
+            f"{results[course][0] / seconds:.1f}, FID of the average {distances[-1][1]:.0f}, of the generator itself {distances[-1][2]:.0f}; "
+            f"ratio of steps {ratios[-1]:.2f}",
+            flush=True,
+        )
     for name, values in zip(("plain", "course, averaged", "course, generator itself"), zip(*distances)):
         print(f"FID, {name}: mean {statistics.mean(values):.0f}, from {min(values):.0f} to {max(values):.0f}")
-    print(f"course / plain, steps a second: median {statistics.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f}, {rounds} rounds of {seconds} s")
+    print(
+        f"course / plain, steps a second: median {statistics.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f}, {rounds} rounds of {seconds} s"
+    )
 
 
 if __name__ == "__main__":

@@ -32,7 +32,9 @@ def bare(ds):
         for index in torch.randperm(len(ds)).split(BATCH):
             if len(index) < BATCH or step == STEPS:
                 break
-            batch = al.training.Batch(ds.images[index].contiguous(memory_format=torch.channels_last), ds.labels[index], None)
+            batch = al.training.Batch(
+                ds.images[index].contiguous(memory_format=torch.channels_last), ds.labels[index], None
+            )
             with autocast():
                 net.training_step(batch, optimizers)["loss"].item()
             step += 1
@@ -52,11 +54,13 @@ def main(rounds=7):
     bare(ds), fitted(ds)
     ratios = []
     for i in range(rounds):
-        first, second = (bare, fitted) if i % 2 else (fitted, bare)          # whichever comes first has no advantage
+        first, second = (bare, fitted) if i % 2 else (fitted, bare)  # whichever comes first has no advantage
         times = {first: first(ds), second: second(ds)}
         ratios.append(times[fitted] / times[bare])
         print(f"round {i + 1}: bare {times[bare]:.2f} s, fit {times[fitted]:.2f} s, ratio {ratios[-1]:.3f}", flush=True)
-    print(f"fit / bare: median {statistics.median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}, {rounds} rounds of {STEPS} steps")
+    print(
+        f"fit / bare: median {statistics.median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}, {rounds} rounds of {STEPS} steps"
+    )
 
 
 if __name__ == "__main__":

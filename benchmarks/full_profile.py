@@ -30,13 +30,18 @@ def pictures(model, test):
 def main(out, minutes, name):
     out = Path(out)
     recipe = recipes.RECIPES[name]
-    stop = threading.Timer(60 * float(minutes), os.kill, [os.getpid(), signal.SIGINT])     # fit stops softly
+    stop = threading.Timer(60 * float(minutes), os.kill, [os.getpid(), signal.SIGINT])  # fit stops softly
     stop.daemon = True
     stop.start()
     model, history, scores = recipes.train(name, checkpoint=out / f"{name}.checkpoint.pt")
     stop.cancel()
-    save_file({k: v.half().contiguous().cpu() if v.is_floating_point() else v.cpu() for k, v in sampled(model, recipe.keep).items()},
-              out / f"{name}.safetensors")
+    save_file(
+        {
+            k: v.half().contiguous().cpu() if v.is_floating_point() else v.cpu()
+            for k, v in sampled(model, recipe.keep).items()
+        },
+        out / f"{name}.safetensors",
+    )
     shown = pictures(model, recipe.data()[1])
     if shown is not None:
         al.show.grid(shown, alt=f"{name}: 64 pictures").save(out / f"{name}.png")
@@ -46,7 +51,9 @@ def main(out, minutes, name):
     rows = json.loads(table.read_text()) if table.exists() else {}
     measures = ", ".join(f"{k} {v:.4g}" for k, v in scores.items())
     arguments = ", ".join(f"{k}={v}" for k, v in recipe.chosen().items())
-    rows[name] = f"| `{name}` | {card} | {arguments} | {history.steps} | {history.seconds:.0f} | {'no' if history.interrupted else 'yes'} | {measures} |"
+    rows[name] = (
+        f"| `{name}` | {card} | {arguments} | {history.steps} | {history.seconds:.0f} | {'no' if history.interrupted else 'yes'} | {measures} |"
+    )
     table.write_text(json.dumps(rows, indent=1))
     (out / "table.md").write_text(HEAD + "\n".join(rows.values()) + "\n")
 

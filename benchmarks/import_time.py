@@ -30,7 +30,9 @@ def main(rounds=7):
             times[code].append(seconds(code))
     for code in (COURSE, USED):
         ratios = [a / b for a, b in zip(times[code], times[ALONE])]
-        print(f"{code}\n    / {ALONE}: median {statistics.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f}, {rounds} rounds")
+        print(
+            f"{code}\n    / {ALONE}: median {statistics.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f}, {rounds} rounds"
+        )
 
 
 if __name__ == "__main__":

@@ -56,7 +56,13 @@ def main():
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     judge, test = al.shipped("classifier-digits"), al.data.load("digits", split="test")
-    print(f"| model, {given.steps} steps | " + " | ".join(f"lr {rate:g}" for rate in given.rates) + " |\n" + "| --- " * (len(given.rates) + 1) + "|")
+    print(
+        f"| model, {given.steps} steps | "
+        + " | ".join(f"lr {rate:g}" for rate in given.rates)
+        + " |\n"
+        + "| --- " * (len(given.rates) + 1)
+        + "|"
+    )
     for name in given.models:
         cells, began = [], time.perf_counter()
         for lr in given.rates:

@@ -24,7 +24,9 @@ def main():
     judge = al.shipped("classifier-digits")
     train, test = (al.data.load("digits", split=split) for split in ("train", "test"))
     real = judge.embed(test.images)
-    print("| latent size | beta | FID of samples | FID of reconstructions | KL, nats |\n| --- | --- | --- | --- | --- |")
+    print(
+        "| latent size | beta | FID of samples | FID of reconstructions | KL, nats |\n| --- | --- | --- | --- | --- |"
+    )
     for latent_dim in given.latents:
         for beta in given.betas:
             rows = []
@@ -35,8 +37,13 @@ def main():
                 with torch.no_grad():
                     codes = model.encode(train.images[:1_000])[0]
                     rebuilt = model.decode(codes)
-                rows.append((al.metrics.fid(judge.embed(model.sample(1_000, seed=1)), real), al.metrics.fid(judge.embed(rebuilt), real),
-                             sum(history.losses["kl"][-50:]) / 50))
+                rows.append(
+                    (
+                        al.metrics.fid(judge.embed(model.sample(1_000, seed=1)), real),
+                        al.metrics.fid(judge.embed(rebuilt), real),
+                        sum(history.losses["kl"][-50:]) / 50,
+                    )
+                )
             cells = [f"{sum(c) / len(c):.3g} ({min(c):.3g} to {max(c):.3g})" for c in zip(*rows)]
             print(f"| {latent_dim} | {beta:g} | " + " | ".join(cells) + " |", flush=True)
 

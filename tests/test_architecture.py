@@ -1,4 +1,5 @@
 """The rules of the house that a reader relies on, checked by reading the package's sources."""
+
 import ast
 import sys
 from pathlib import Path
@@ -7,10 +8,27 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "aigc_lessons"
 # From the ground up; a file imports from its own room and from those before it.
-LAYERS = ("settings", "files", "ops", "losses", "data", "show", "models", "shipped", "metrics", "training", "exercises", "grading", "authors", "cli")
-PROGRAMS = ("cli", "authors")                                                   # what is run, and not imported
-INSIDE = Path("exercises/inside")                                               # bound into the grader's sandbox, alone
-SOURCES = {path.relative_to(PACKAGE): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+LAYERS = (
+    "settings",
+    "files",
+    "ops",
+    "losses",
+    "data",
+    "show",
+    "models",
+    "shipped",
+    "metrics",
+    "training",
+    "exercises",
+    "grading",
+    "authors",
+    "cli",
+)
+PROGRAMS = ("cli", "authors")  # what is run, and not imported
+INSIDE = Path("exercises/inside")  # bound into the grader's sandbox, alone
+SOURCES = {
+    path.relative_to(PACKAGE): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))
+}
 each = pytest.mark.parametrize("path", SOURCES, ids=str)
 
 
@@ -26,7 +44,7 @@ def rooms_imported(path, tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(here[:len(here) + 1 - node.level]) if node.level else ""
+            base = ".".join(here[: len(here) + 1 - node.level]) if node.level else ""
             module = ".".join(filter(None, (base, node.module)))
             names = [f"{module}.{alias.name}" for alias in node.names]
         else:
@@ -38,7 +56,7 @@ def rooms_imported(path, tree):
 
 
 def upward(path, tree):
-    return sorted(set(rooms_imported(path, tree)) - set(LAYERS[:LAYERS.index(room(path)) + 1]) - {"__version__"})
+    return sorted(set(rooms_imported(path, tree)) - set(LAYERS[: LAYERS.index(room(path)) + 1]) - {"__version__"})
 
 
 def programs_imported(path, tree):
@@ -60,18 +78,28 @@ def above_a_model(path, tree):
 
 
 def reads_environment(tree):
-    return [node.lineno for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb")
-            or isinstance(node, ast.ImportFrom) and node.module == "os"
-            and {alias.name for alias in node.names} & {"environ", "getenv", "environb"}]
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("environ", "getenv", "environb")
+        or isinstance(node, ast.ImportFrom)
+        and node.module == "os"
+        and {alias.name for alias in node.names} & {"environ", "getenv", "environb"}
+    ]
 
 
 def names_a_device(tree):
     """Lines that say "cuda", "mps" or torch.cuda. A keyword cuda= of somebody else's function is not ours to name."""
-    return [node.lineno for node in ast.walk(tree)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-            and node.value.split(":")[0] in ("cuda", "mps", "xpu")
-            or isinstance(node, ast.Attribute) and node.attr in ("cuda", "mps", "xpu")]
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.split(":")[0] in ("cuda", "mps", "xpu")
+        or isinstance(node, ast.Attribute)
+        and node.attr in ("cuda", "mps", "xpu")
+    ]
 
 
 @each
@@ -110,27 +138,37 @@ def test_only_settings_names_a_device(path):
         assert names_a_device(SOURCES[path]) == [], "lines; ask aigc_lessons.settings.device() instead"
 
 
-@pytest.mark.parametrize(("path", "source", "found"), [
-    ("ops.py", "from . import models", ["models"]),
-    ("ops.py", "def f():\n    import aigc_lessons.cli", ["cli"]),
-    ("data/folder.py", "from ..show.grids import grid", ["show"]),
-    ("data/folder.py", "from .. import training", ["training"]),
-    ("models/vae.py", "from aigc_lessons.metrics import judge", ["metrics"]),
-    ("shipped/reading.py", "from ..training import fit", ["training"]),
-    ("exercises/banks/lesson_12.py", "from ...grading import results", ["grading"]),
-    ("grading/results.py", "from ..authors.recipes import RECIPES", ["authors"]),
-    ("metrics/judge.py", "import aigc_lessons as al", ["everything"]),
-    ("training/fit.py", "from ..models import classifier\nfrom .ema import EMA\nimport torch", []),
-    ("cli.py", "from . import training, authors", []),
-])
+@pytest.mark.parametrize(
+    ("path", "source", "found"),
+    [
+        ("ops.py", "from . import models", ["models"]),
+        ("ops.py", "def f():\n    import aigc_lessons.cli", ["cli"]),
+        ("data/folder.py", "from ..show.grids import grid", ["show"]),
+        ("data/folder.py", "from .. import training", ["training"]),
+        ("models/vae.py", "from aigc_lessons.metrics import judge", ["metrics"]),
+        ("shipped/reading.py", "from ..training import fit", ["training"]),
+        ("exercises/banks/lesson_12.py", "from ...grading import results", ["grading"]),
+        ("grading/results.py", "from ..authors.recipes import RECIPES", ["authors"]),
+        ("metrics/judge.py", "import aigc_lessons as al", ["everything"]),
+        ("training/fit.py", "from ..models import classifier\nfrom .ema import EMA\nimport torch", []),
+        ("cli.py", "from . import training, authors", []),
+    ],
+)
 def test_the_import_rule_bites(path, source, found):
     assert upward(Path(path), ast.parse(source)) == found
 
 
 def test_the_rule_of_programs_bites():
-    found = [programs_imported(Path(path), ast.parse(source)) for path, source in (
-        ("data/folder.py", "from ..authors import datasets"), ("authors/results.py", "from .. import cli"), ("grading/export.py", "import aigc_lessons.cli"),
-        ("cli.py", "from .authors.recipes import RECIPES"), ("authors/results.py", "from .recipes import RECIPES"))]
+    found = [
+        programs_imported(Path(path), ast.parse(source))
+        for path, source in (
+            ("data/folder.py", "from ..authors import datasets"),
+            ("authors/results.py", "from .. import cli"),
+            ("grading/export.py", "import aigc_lessons.cli"),
+            ("cli.py", "from .authors.recipes import RECIPES"),
+            ("authors/results.py", "from .recipes import RECIPES"),
+        )
+    ]
     assert found == [["authors"], ["cli"], ["cli"], [], []]
 
 
@@ -141,11 +179,20 @@ def test_the_rule_of_the_sandbox_bites():
 
 
 def test_the_rule_of_models_bites():
-    found = [above_a_model(Path("models/vae.py"), ast.parse(source)) for source in (
-        "from ..metrics.judge import Judge", "def f():\n    from .. import shipped, training", "import aigc_lessons as al", "from ..data import check_images")]
+    found = [
+        above_a_model(Path("models/vae.py"), ast.parse(source))
+        for source in (
+            "from ..metrics.judge import Judge",
+            "def f():\n    from .. import shipped, training",
+            "import aigc_lessons as al",
+            "from ..data import check_images",
+        )
+    ]
     assert found == [["metrics"], ["shipped", "training"], ["everything"], []]
 
 
 def test_the_other_rules_bite():
-    assert sorted(reads_environment(ast.parse("import os\nos.getenv('A')\nos.environ['A']\nfrom os import environ"))) == [2, 3, 4]
+    assert sorted(
+        reads_environment(ast.parse("import os\nos.getenv('A')\nos.environ['A']\nfrom os import environ"))
+    ) == [2, 3, 4]
     assert names_a_device(ast.parse("x.to('cuda:0')\ntorch.cuda.empty_cache()\n'a cuda build'\nf(cuda=True)")) == [1, 2]

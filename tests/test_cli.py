@@ -15,7 +15,12 @@ from aigc_lessons.shipped import reading
 
 
 def run(*arguments, **environment):
-    return subprocess.run([sys.executable, "-m", "aigc_lessons.cli", *arguments], capture_output=True, text=True, env={**os.environ, **environment})
+    return subprocess.run(
+        [sys.executable, "-m", "aigc_lessons.cli", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
 
 
 @pytest.fixture
@@ -29,16 +34,35 @@ def shipped(tmp_path, monkeypatch):
 def test_doctor_reports_everything_and_is_content(capsys):
     assert cli.main(["doctor"]) == 0
     out = capsys.readouterr().out
-    for word in ("Python", "torch 2", "torchvision 0", "device", "profile", "smoke", "memory", "free disk", "digits: ready", "mnist:", "digits.npz: sha256", "emoji-tones.npz: sha256", "classifier-digits: sha256", "All is well"):
+    for word in (
+        "Python",
+        "torch 2",
+        "torchvision 0",
+        "device",
+        "profile",
+        "smoke",
+        "memory",
+        "free disk",
+        "digits: ready",
+        "mnist:",
+        "digits.npz: sha256",
+        "emoji-tones.npz: sha256",
+        "classifier-digits: sha256",
+        "All is well",
+    ):
         assert word in out, word
     assert "BAD" not in out
 
 
-@pytest.mark.parametrize("breaks, says", [
-    (lambda folder: (folder / "classifier-digits.safetensors").write_bytes(b"x"), "damaged or altered"),
-    (lambda folder: (folder / "classifier-digits.safetensors").unlink(), "is missing"),
-    (lambda folder: (folder / "manifest.json").write_text("{"), "manifest cannot be read"),
-    (lambda folder: (folder / "manifest.json").unlink(), "manifest cannot be read")])
+@pytest.mark.parametrize(
+    "breaks, says",
+    [
+        (lambda folder: (folder / "classifier-digits.safetensors").write_bytes(b"x"), "damaged or altered"),
+        (lambda folder: (folder / "classifier-digits.safetensors").unlink(), "is missing"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "manifest cannot be read"),
+        (lambda folder: (folder / "manifest.json").unlink(), "manifest cannot be read"),
+    ],
+)
 def test_doctor_finds_bad_weights(shipped, breaks, says, capsys):
     breaks(shipped)
     assert cli.main(["doctor"]) == 1
@@ -46,17 +70,21 @@ def test_doctor_finds_bad_weights(shipped, breaks, says, capsys):
     assert says in out and "git checkout" in out and "To mend: weights" in out
 
 
-@pytest.mark.parametrize("breaks, says", [
-    (lambda folder: (folder / "emoji.npz").write_bytes(b"x"), "emoji.npz is damaged or altered"),
-    (lambda folder: (folder / "emoji-tones.npz").unlink(), "emoji-tones.npz is missing"),
-    (lambda folder: (folder / "manifest.json").write_text("{}"), "digits.npz is damaged or altered"),
-    (lambda folder: (folder / "manifest.json").write_text("[1"), "manifest.json, is damaged"),
-    (lambda folder: shutil.rmtree(folder), "and is missing")])
+@pytest.mark.parametrize(
+    "breaks, says",
+    [
+        (lambda folder: (folder / "emoji.npz").write_bytes(b"x"), "emoji.npz is damaged or altered"),
+        (lambda folder: (folder / "emoji-tones.npz").unlink(), "emoji-tones.npz is missing"),
+        (lambda folder: (folder / "manifest.json").write_text("{}"), "digits.npz is damaged or altered"),
+        (lambda folder: (folder / "manifest.json").write_text("[1"), "manifest.json, is damaged"),
+        (lambda folder: shutil.rmtree(folder), "and is missing"),
+    ],
+)
 def test_doctor_finds_bad_carried_files(tmp_path, monkeypatch, breaks, says, capsys):
     folder = tmp_path / "carried"
     shutil.copytree(carried.FOLDER, folder)
     monkeypatch.setattr(carried, "FOLDER", folder)
-    monkeypatch.setattr(cli, "_pair", lambda: ("not tried", True))     # slow, and tested below
+    monkeypatch.setattr(cli, "_pair", lambda: ("not tried", True))  # slow, and tested below
     breaks(folder)
     assert cli.main(["doctor"]) == 1
     out = capsys.readouterr().out
@@ -76,7 +104,10 @@ def test_doctor_finds_a_broken_pair_and_still_speaks(tmp_path):
     (fake / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     done = run("doctor", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1, done.stderr
-    assert "operator torchvision::nms does not exist" in done.stdout and "--force-reinstall torch torchvision" in done.stdout
+    assert (
+        "operator torchvision::nms does not exist" in done.stdout
+        and "--force-reinstall torch torchvision" in done.stdout
+    )
     assert "free disk" in done.stdout and "Traceback" not in done.stderr
 
 
@@ -86,7 +117,12 @@ def test_doctor_finds_an_unknown_profile():
 
 
 def notebook(path, *cells):
-    content = {"cells": [{"cell_type": "code", "source": c.splitlines(True)} for c in cells], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    content = {
+        "cells": [{"cell_type": "code", "source": c.splitlines(True)} for c in cells],
+        "metadata": {},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
     path.write_text(json.dumps(content), encoding="utf-8")
     return str(path)
 
@@ -139,7 +175,9 @@ def test_lab_opens_the_first_notebook_and_prints_the_address_where_there_is_no_b
     import webbrowser
 
     calls = []
-    monkeypatch.setattr(subprocess, "run", lambda command, **k: calls.append(command) or subprocess.CompletedProcess(command, 0))
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, **k: calls.append(command) or subprocess.CompletedProcess(command, 0)
+    )
 
     def get():
         if not browser:

@@ -1,4 +1,5 @@
 """aigc-lessons evaluate: a shipped generator or a folder against a data set or a folder."""
+
 import json
 
 import pytest
@@ -28,12 +29,18 @@ def run(capsys, *arguments):
 
 
 def test_a_shipped_generator(capsys, tmp_path):
-    code, out, _ = run(capsys, "projection-digits", "--data", "digits", "--n", "200", "--json", tmp_path / "report.json")
+    code, out, _ = run(
+        capsys, "projection-digits", "--data", "digits", "--n", "200", "--json", tmp_path / "report.json"
+    )
     record = json.loads((tmp_path / "report.json").read_text())
     assert code == 0 and "n = 200" in out and "not with published values" in out
     for name in ("fid", "kid", "precision", "recall", "density", "coverage", "inception_score", "modes", "accuracy"):
         measure = record[name]
-        assert name.replace("_", " ") in out and measure["low"] <= measure["value"] <= measure["high"] and measure["n"] == 200
+        assert (
+            name.replace("_", " ") in out
+            and measure["low"] <= measure["value"] <= measure["high"]
+            and measure["n"] == 200
+        )
     assert record["accuracy"]["value"] > 0.9 and record["data"] == "digits" and "note" in record
 
 
@@ -48,6 +55,7 @@ def test_two_folders(capsys, folders):
 
 def test_grey_pictures_that_save_image_wrote_in_colour(capsys, tmp_path):
     from torchvision.utils import save_image
+
     real = al.data.load("digits", split="test").images[:40]
     for i, x in enumerate(real):
         save_image((x + 1) / 2, tmp_path / f"{i}.png")
@@ -62,16 +70,17 @@ def test_what_cannot_be_compared_is_refused(capsys, folders, tmp_path):
     for i in range(2):
         (tmp_path / "broken" / f"{i}.png").write_bytes(b"no picture")
     for arguments, says in (
-            (("no-such", "--data", "digits"), "neither a folder of pictures nor a shipped generator"),
-            (("cyclegan-shapes", "--data", "shapes"), "neither a folder of pictures nor a shipped generator"),
-            (("dcgan-digits", "--data", "photos"), "There is no judge for 'photos'"),
-            (("dcgan-digits", "--data", "shapes"), "The judge for shapes looks at pictures with 3 channels and got 1"),
-            (("dcgan-digits", "--data", "digits", "--features", "cats"), "accepted are"),
-            (("dcgan-digits", "--data", "digits", "--features", "inception"), "needs weights=PATH"),
-            (("dcgan-digits", "--data", "digits", "--n", "5"), "at least 6"),
-            (("dcgan-digits", "--data", "digits", "--json", tmp_path / "no" / "o.json"), "no folder that can be written"),
-            ((tmp_path / "empty", "--data", folders[0], "--features", "shapes"), "no pictures"),
-            ((tmp_path / "broken", "--data", folders[0], "--features", "shapes"), "2 of 2 pictures")):
+        (("no-such", "--data", "digits"), "neither a folder of pictures nor a shipped generator"),
+        (("cyclegan-shapes", "--data", "shapes"), "neither a folder of pictures nor a shipped generator"),
+        (("dcgan-digits", "--data", "photos"), "There is no judge for 'photos'"),
+        (("dcgan-digits", "--data", "shapes"), "The judge for shapes looks at pictures with 3 channels and got 1"),
+        (("dcgan-digits", "--data", "digits", "--features", "cats"), "accepted are"),
+        (("dcgan-digits", "--data", "digits", "--features", "inception"), "needs weights=PATH"),
+        (("dcgan-digits", "--data", "digits", "--n", "5"), "at least 6"),
+        (("dcgan-digits", "--data", "digits", "--json", tmp_path / "no" / "o.json"), "no folder that can be written"),
+        ((tmp_path / "empty", "--data", folders[0], "--features", "shapes"), "no pictures"),
+        ((tmp_path / "broken", "--data", folders[0], "--features", "shapes"), "2 of 2 pictures"),
+    ):
         code, _, err = run(capsys, *arguments)
         assert code == 1 and says in err, (arguments, err)
 

@@ -1,4 +1,5 @@
 """pyproject.toml, environment.yml, what is installed and what the code imports all say the same thing."""
+
 import ast
 import sys
 from importlib.metadata import version
@@ -12,18 +13,32 @@ from packaging.utils import canonicalize_name
 
 try:
     import tomllib
-except ModuleNotFoundError:                     # Python 3.10, where pytest brings the same under its old name
+except ModuleNotFoundError:  # Python 3.10, where pytest brings the same under its old name
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE_OF = {"PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image", "yaml": "pyyaml",
-              "IPython": "ipywidgets"}          # ipywidgets requires ipython, of which only `display` is used
-NAMED_BY_THE_OWNER = {"jupyterlab", "torch", "torchvision", "matplotlib", "ipywidgets", "nbval", "torch-fidelity", "pytest"}
+PACKAGE_OF = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "yaml": "pyyaml",
+    "IPython": "ipywidgets",
+}  # ipywidgets requires ipython, of which only `display` is used
+NAMED_BY_THE_OWNER = {
+    "jupyterlab",
+    "torch",
+    "torchvision",
+    "matplotlib",
+    "ipywidgets",
+    "nbval",
+    "torch-fidelity",
+    "pytest",
+}
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 FROM_CONDA = [entry for entry in CONDA["dependencies"] if isinstance(entry, str)]
-FROM_PIP, = (entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict))
+(FROM_PIP,) = (entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict))
 
 
 def ranges(requirements):
@@ -33,7 +48,9 @@ def ranges(requirements):
     return {canonicalize_name(r.name): r.specifier for r in parsed}
 
 
-REQUIRED = ranges(PROJECT["dependencies"] + [line for group in PROJECT["optional-dependencies"].values() for line in group])
+REQUIRED = ranges(
+    PROJECT["dependencies"] + [line for group in PROJECT["optional-dependencies"].values() for line in group]
+)
 
 
 def test_conda_and_pip_say_the_same():
@@ -45,7 +62,7 @@ def test_only_python_and_pip_come_from_conda():
     python, pip = FROM_CONDA
     assert pip == "pip" and CONDA["name"] == PROJECT["name"]
     assert SpecifierSet(PROJECT["requires-python"]).contains(python.removeprefix("python="))
-    assert CONDA["channels"] == ["conda-forge", "nodefaults"]                  # the pytorch channel is dead
+    assert CONDA["channels"] == ["conda-forge", "nodefaults"]  # the pytorch channel is dead
 
 
 def test_what_the_owner_named_is_there():
@@ -66,10 +83,19 @@ def test_this_environment_is_within_the_ranges(name):
 def test_everything_imported_is_declared():
     runtime, everything = set(ranges(PROJECT["dependencies"])), set(REQUIRED)
     for path in (ROOT / "aigc_lessons").rglob("*.py"):
-        declared = everything if path.name in ("notebooks.py", "export.py") else runtime      # these serve authors and teachers
+        # these serve authors and teachers
+        declared = everything if path.name in ("notebooks.py", "export.py") else runtime
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else \
-                [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
-            neighbours = {p.stem for p in path.parent.glob("*.py")} if path.name == "worker.py" else set()    # alone in its sandbox
-            for top in {name.split(".")[0] for name in names} - {"aigc_lessons"} - neighbours - set(sys.stdlib_module_names):
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module]
+                if isinstance(node, ast.ImportFrom) and not node.level
+                else []
+            )
+            # alone in its sandbox
+            neighbours = {p.stem for p in path.parent.glob("*.py")} if path.name == "worker.py" else set()
+            for top in (
+                {name.split(".")[0] for name in names} - {"aigc_lessons"} - neighbours - set(sys.stdlib_module_names)
+            ):
                 assert canonicalize_name(PACKAGE_OF.get(top, top)) in declared, f"{path.name} imports {top}"

@@ -10,6 +10,7 @@ exercises          make every exercises/NN_name.ipynb anew from solutions/NN_nam
 exercises --check  say which of them are out of date (exit code 1)
 cover              draw notebooks/cover.png, the picture in the README
 """
+
 import argparse
 import os
 import re
@@ -23,12 +24,14 @@ from ..exercises.engine import STUB
 from ..files import write_atomically
 from ..settings import COURSE
 
-METADATA = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"}}
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
-SETUP = '''\
+SETUP = """\
 # Setup: run this cell first. Where the course is installed it does nothing but the last line.
 import importlib.util, os, subprocess, sys
 from pathlib import Path
@@ -53,7 +56,7 @@ if missing("aigc_lessons"):
     if absent:                                                   # --no-deps leaves the host's own torch alone
         subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *absent], check=True)
 
-import aigc_lessons as al'''
+import aigc_lessons as al"""
 
 
 def read(path):
@@ -62,8 +65,12 @@ def read(path):
         nb = nbformat.read(path, as_version=4)
         nbformat.validate(nb)
         return nb
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError,
-            AttributeError) as error:                             # AttributeError: JSON, but not an object
+    except (
+        nbformat.reader.NotJSONError,
+        nbformat.ValidationError,
+        UnicodeDecodeError,
+        AttributeError,
+    ) as error:  # AttributeError: JSON, but not an object
         reason = str(error).strip().splitlines()[0][:200]
         raise ValueError(f"{path} is not a readable notebook: {reason}. Restore it, as with git.") from error
 
@@ -84,14 +91,14 @@ def tidy(nb):
     for i, cell in enumerate(nb.cells):
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.from_dict({"tags": sorted(tags)} if tags else {})
-        cell.setdefault("id", f"cell-{i:02d}")                    # notebooks older than format 4.5 have none
+        cell.setdefault("id", f"cell-{i:02d}")  # notebooks older than format 4.5 have none
         cell.source = cell.source.rstrip()
-        if cell.cell_type == "code":                              # in markdown such blanks are a line break
+        if cell.cell_type == "code":  # in markdown such blanks are a line break
             cell.source = "\n".join(line.rstrip() for line in cell.source.split("\n"))
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if len(data) > 1:
-                data.pop(WIDGET, None)                            # a random id, of no use without its kernel
+                data.pop(WIDGET, None)  # a random id, of no use without its kernel
             if "metadata" in output:
                 output.metadata = nbformat.from_dict({})
     return nb
@@ -104,19 +111,28 @@ def run(path):
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
+
     nb, started = read(path), []
-    client = NotebookClient(nb, timeout=None, kernel_name="python3", coalesce_streams=True,
-                            record_timing=False, store_widget_state=False,
-                            resources={"metadata": {"path": str(path.resolve().parent)}},
-                            on_cell_start=lambda cell, cell_index: started.append(cell_index))
+    client = NotebookClient(
+        nb,
+        timeout=None,
+        kernel_name="python3",
+        coalesce_streams=True,
+        record_timing=False,
+        store_widget_state=False,
+        resources={"metadata": {"path": str(path.resolve().parent)}},
+        on_cell_start=lambda cell, cell_index: started.append(cell_index),
+    )
     try:
         client.execute(env={"AIGC_PROFILE": "laptop", **os.environ})
     except (CellExecutionError, DeadKernelError) as error:
         died = isinstance(error, DeadKernelError)
         what = "the kernel died; was there enough memory?" if died else f"{error.ename}: {error.evalue}"
         cell = nb.cells[started[-1]]
-        raise RuntimeError(f"{path}, cell {started[-1] + 1} of {len(nb.cells)} (id {cell.id}): {what}\n"
-                           f"The cell begins: {cell.source[:200]}\nThe file is left as it was.") from error
+        raise RuntimeError(
+            f"{path}, cell {started[-1] + 1} of {len(nb.cells)} (id {cell.id}): {what}\n"
+            f"The cell begins: {cell.source[:200]}\nThe file is left as it was."
+        ) from error
     return tidy(nb)
 
 
@@ -193,26 +209,42 @@ def cover():
     from matplotlib import colormaps
 
     from .. import data, ops, show
+
     photo = data.photo("chelsea", 96)
     grey = photo.mean(1, keepdim=True).expand(-1, 3, -1, -1)
     each = lambda image, kernel, **how: ops.conv2d(image.transpose(0, 1), kernel[None, None], **how).transpose(0, 1)
-    up = lambda image, k: F.conv_transpose2d((image + 1).transpose(0, 1) / 2, torch.full((1, 1, k, k), 4 / k**2), stride=2).transpose(0, 1)
+    up = lambda image, k: F.conv_transpose2d(
+        (image + 1).transpose(0, 1) / 2, torch.full((1, 1, k, k), 4 / k**2), stride=2
+    ).transpose(0, 1)
     small = F.interpolate(photo[..., 10:58, 14:62], (49, 49), mode="area")
     seen = torch.ones(1, 1, 1, 1)
     for _ in range(16):
         seen = ops.conv_transpose2d(seen, torch.ones(1, 1, 5, 5) / 25)
-    bell = torch.tensor(colormaps["viridis"]((seen[0, 0] / seen.max()).numpy()))[None, ..., :3].movedim(-1, 1).float() * 2 - 1
-    cells = {"a photo": photo, "turned by hand": ops.warp(photo + 1, ops.rotation_matrix(30)) - 1,
-             "random pixels": torch.rand(1, 1, 96, 96, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1, -1) * 2 - 1,
-             "edges": each(grey, torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]), padding=1) / 2,
-             "pooling": ops.max_pool2d(photo, 6, 6), "what a pixel sees": bell,
-             "a checkerboard": up(small, 3)[..., 2:-1, 2:-1] * 2 - 1, "and its cure": up(small, 4)[..., 2:-2, 2:-2] * 2 - 1}
+    bell = (
+        torch.tensor(colormaps["viridis"]((seen[0, 0] / seen.max()).numpy()))[None, ..., :3].movedim(-1, 1).float() * 2
+        - 1
+    )
+    cells = {
+        "a photo": photo,
+        "turned by hand": ops.warp(photo + 1, ops.rotation_matrix(30)) - 1,
+        "random pixels": torch.rand(1, 1, 96, 96, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1, -1) * 2
+        - 1,
+        "edges": each(grey, torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]), padding=1) / 2,
+        "pooling": ops.max_pool2d(photo, 6, 6),
+        "what a pixel sees": bell,
+        "a checkerboard": up(small, 3)[..., 2:-1, 2:-1] * 2 - 1,
+        "and its cure": up(small, 4)[..., 2:-2, 2:-2] * 2 - 1,
+    }
     images = torch.cat([F.interpolate(c.clamp(-1, 1), (96, 96)) for c in cells.values()])
     return show.grid(images, labels=list(cells), columns=4, alt="Eight pictures made in part 1 of the course")
 
 
-MAKE = {"run": run, "tidy": lambda path: tidy(read(path)), "check": lambda path: tidy(read(path)),
-        "setup": lambda path: set_setup(read(path))}
+MAKE = {
+    "run": run,
+    "tidy": lambda path: tidy(read(path)),
+    "check": lambda path: tidy(read(path)),
+    "setup": lambda path: set_setup(read(path)),
+}
 
 
 def rewrite(command, path):
@@ -235,8 +267,11 @@ def rewrite(command, path):
 
 def main(arguments=None):
     """The command line. Returns the exit code: 0, or 1 if a notebook failed or is not as it should be."""
-    parser = argparse.ArgumentParser(prog="python -m aigc_lessons.authors.notebooks", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m aigc_lessons.authors.notebooks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in MAKE:
         commands.add_parser(name).add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -255,8 +290,16 @@ def main(arguments=None):
         return 1
     for path in stale:
         orphan = not (COURSE / "solutions" / path.name).exists()
-        print(f"{path}: " + ("has no solution; remove it or write one" if orphan else
-                             "out of date; run: make exercises" if given.check else "written"))
+        print(
+            f"{path}: "
+            + (
+                "has no solution; remove it or write one"
+                if orphan
+                else "out of date; run: make exercises"
+                if given.check
+                else "written"
+            )
+        )
     return int(given.check and bool(stale))
 
 

@@ -1,4 +1,5 @@
 """RESULTS.md: every generator that ships, measured by one command (`make results`)."""
+
 import platform
 import sys
 import time
@@ -14,7 +15,7 @@ from ..settings import COURSE, device
 from ..shipped import manifest
 from .recipes import RECIPES
 
-N = 2_000                                       # pictures a comparison, where the data has as many
+N = 2_000  # pictures a comparison, where the data has as many
 COLUMNS = ("fid", "kid", "inception_score", "precision", "recall", "density", "coverage", "modes", "accuracy")
 
 
@@ -36,7 +37,7 @@ def some(images, n, seed):
 def sampled(name, n=N, seed=1):
     """(pictures, labels or None, samples a second) of a shipped generator; a conditional one is told each class in turn."""
     model = shipped(name)
-    model.sample(4)                             # the first call is slower
+    model.sample(4)  # the first call is slower
     start = time.perf_counter()
     images = model.sample(n, seed=seed)
     rate = n / (time.perf_counter() - start)
@@ -50,8 +51,10 @@ def translations(name):
     judge = "textures" if name.endswith("textures") else "shapes"
     if RECIPES[name].model.__name__ == "Pix2Pix":
         return {f"{a.name} to {b.name}": (model.translate(a.images), b.images, judge)}
-    return {f"{a.name} to {b.name}": (model.translate(a.images, to="B"), b.images, judge),
-            f"{b.name} to {a.name}": (model.translate(b.images, to="A"), a.images, judge)}
+    return {
+        f"{a.name} to {b.name}": (model.translate(a.images, to="B"), b.images, judge),
+        f"{b.name} to {a.name}": (model.translate(b.images, to="A"), a.images, judge),
+    }
 
 
 def _cells(report):
@@ -78,7 +81,15 @@ def page():
     floor, generators, translators, menders, judges = [], [], [], [], []
     for name in metrics.judges():
         measured = manifest()[f"classifier-{name}"]["metrics"]
-        judges.append([name, *(f"{100 * measured[k]:.1f} %" for k in ("test_accuracy", "sure_of_real", "sure_of_nonsense", "sure_of_mixtures"))])
+        judges.append(
+            [
+                name,
+                *(
+                    f"{100 * measured[k]:.1f} %"
+                    for k in ("test_accuracy", "sure_of_real", "sure_of_nonsense", "sure_of_mixtures")
+                ),
+            ]
+        )
         train, test = (ds.images for ds in RECIPES[f"classifier-{name}"].data())
         n = min(N, len(train), len(test))
         floor.append([name, *_cells(metrics.evaluate(some(train, n, 0), some(test, n, 0), name))])
@@ -89,14 +100,26 @@ def page():
             images, labels, rate = sampled(name, len(real))
             features = judge_for(origin)
             report = metrics.evaluate(images, real, features, labels=labels)
-            generators.append([f"`{name}`", f"{origin} {size}x{size}", features, *_cells(report), *_about(name), f"{rate:,.0f}"])
+            generators.append(
+                [f"`{name}`", f"{origin} {size}x{size}", features, *_cells(report), *_about(name), f"{rate:,.0f}"]
+            )
         elif hasattr(RECIPES[name].model, "translate"):
             for what, (made, real, features) in translations(name).items():
-                translators.append([f"`{name}`", what, features, *_cells(metrics.evaluate(made, real, features))[:-2], *_about(name)])
+                translators.append(
+                    [f"`{name}`", what, features, *_cells(metrics.evaluate(made, real, features))[:-2], *_about(name)]
+                )
         elif hasattr(RECIPES[name].model, "restore"):
-            menders.append([f"`{name}`", ", ".join(f"{k.replace('_', ' ')} {v:.2f} dB" for k, v in manifest()[name]["metrics"].items()), *_about(name)])
+            menders.append(
+                [
+                    f"`{name}`",
+                    ", ".join(f"{k.replace('_', ' ')} {v:.2f} dB" for k, v in manifest()[name]["metrics"].items()),
+                    *_about(name),
+                ]
+            )
     about = ["parameters", "training, s", "sha256"]
-    versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "torch-fidelity", "numpy", "scikit-learn"))
+    versions = ", ".join(
+        f"{package} {version(package)}" for package in ("torch", "torch-fidelity", "numpy", "scikit-learn")
+    )
     return f"""# What every shipped generator scores
 
 Made by `make results` on {date.today()}, Python {platform.python_version()}, {versions}, device {device().type}, threads {torch.get_num_threads()}. Do not edit it: run the command again.

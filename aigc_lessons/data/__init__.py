@@ -2,6 +2,7 @@
 
 datasets/README.md is the card of every source: origin, licence, size, splits, known biases.
 """
+
 import difflib
 import inspect
 
@@ -11,22 +12,48 @@ from .image_set import ImageSet, check_images, warn_if_half_range
 from .masks import draw_masks
 from .nonsense import mixtures, nonsense
 
-__all__ = ["ImageSet", "check_images", "draw_masks", "load", "mixtures", "names", "nonsense", "photo", "shape_domains", "texture_domains",
-           "warn_if_half_range"]
+__all__ = [
+    "ImageSet",
+    "check_images",
+    "draw_masks",
+    "load",
+    "mixtures",
+    "names",
+    "nonsense",
+    "photo",
+    "shape_domains",
+    "texture_domains",
+    "warn_if_half_range",
+]
 
-OFFLINE = {"shapes": shapes.load, "digits": carried.digits, "emoji": carried.emoji, "digits-8x8": bundled.digits_8x8,
-           "faces": bundled.faces, "textures": bundled.textures, "photos": bundled.photos}
-TORCHVISION = {"mnist": downloads.mnist, "fashion-mnist": downloads.fashion_mnist,
-               "cifar10": downloads.cifar10, "celeba": downloads.celeba,
-               "flowers102": downloads.flowers102, "oxford-pets": downloads.oxford_pets}
+OFFLINE = {
+    "shapes": shapes.load,
+    "digits": carried.digits,
+    "emoji": carried.emoji,
+    "digits-8x8": bundled.digits_8x8,
+    "faces": bundled.faces,
+    "textures": bundled.textures,
+    "photos": bundled.photos,
+}
+TORCHVISION = {
+    "mnist": downloads.mnist,
+    "fashion-mnist": downloads.fashion_mnist,
+    "cifar10": downloads.cifar10,
+    "celeba": downloads.celeba,
+    "flowers102": downloads.flowers102,
+    "oxford-pets": downloads.oxford_pets,
+}
 photo = bundled.photo
 
 
 def names():
     """{name: how to get it} for everything that `load` knows by name."""
     ready = {name: "ready, no network needed" for name in OFFLINE}
-    return {**ready, **{name: downloads.status(name) for name in TORCHVISION},
-            "folder:PATH": "your own pictures, one folder a class"}
+    return {
+        **ready,
+        **{name: downloads.status(name) for name in TORCHVISION},
+        "folder:PATH": "your own pictures, one folder a class",
+    }
 
 
 def load(name, size=32, split=None, **options):
@@ -61,13 +88,18 @@ def load(name, size=32, split=None, **options):
         source = (OFFLINE | TORCHVISION)[name]
     else:
         near = difflib.get_close_matches(name.lower().replace("_", "-"), names(), 1, 0.4)
-        raise ValueError(f"There is no data set {name!r}. " + (f"Did you mean {near[0]!r}? " if near else "")
-                         + f"Known: {', '.join(names())}.")
+        raise ValueError(
+            f"There is no data set {name!r}. "
+            + (f"Did you mean {near[0]!r}? " if near else "")
+            + f"Known: {', '.join(names())}."
+        )
     accepted = inspect.signature(source).parameters
     if unknown := [o for o in options if o not in accepted]:
         takes = [p for p in accepted if p not in ("size", "split", "path")]
-        raise TypeError(f"load({name!r}) has no option {', '.join(unknown)}. It takes size, split"
-                        f"{''.join(', ' + t for t in takes)}.")
+        raise TypeError(
+            f"load({name!r}) has no option {', '.join(unknown)}. It takes size, split"
+            f"{''.join(', ' + t for t in takes)}."
+        )
     if "split" in accepted:
         return source(size=size, split=split, **options)
     everything = source(size=size, **options)

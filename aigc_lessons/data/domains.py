@@ -1,4 +1,5 @@
 """Two domains to translate between: pairs that belong together, and sets without partners."""
+
 import torch
 
 from . import bundled, shapes
@@ -35,14 +36,23 @@ def texture_domains(a="grass", b="brick", size=32, n=2_000, seed=0, split="train
     if unknown := [t for t in (a, b) if t not in bundled.TEXTURES]:
         raise ValueError(f"texture_domains got {unknown[0]!r}. Accepted: {', '.join(bundled.TEXTURES)}.")
     if not 8 <= size <= 64 or n < 1 or split not in ("train", "test"):
-        raise ValueError(f"texture_domains(size={size}, n={n}, split={split!r}): accepted are size 8 to 64, n of 1 or more, and "
-                         "split 'train' or 'test'.")
+        raise ValueError(
+            f"texture_domains(size={size}, n={n}, split={split!r}): accepted are size 8 to 64, n of 1 or more, and "
+            "split 'train' or 'test'."
+        )
     return tuple(_patches(name, size, n, seed + k, split) for k, name in enumerate((a, b)))
 
 
 def _patches(name, size, n, seed, split):
     from skimage import data
+
     picture = resize(from_bytes(getattr(data, name)())[None], 256)[0]
     region = picture[:, :192] if split == "train" else picture[:, 192:]
     images = bundled.random_patches(region, size, n, torch.Generator().manual_seed(seed))
-    return ImageSet(images, torch.zeros(n, dtype=torch.int64), classes=(name,), name=f"textures-{name}", licence="CC0 (scikit-image)")
+    return ImageSet(
+        images,
+        torch.zeros(n, dtype=torch.int64),
+        classes=(name,),
+        name=f"textures-{name}",
+        licence="CC0 (scikit-image)",
+    )

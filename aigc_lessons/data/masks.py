@@ -1,4 +1,5 @@
 """Holes to mend. A mask is 1 where pixels are known and 0 in the hole."""
+
 import torch
 
 MASKS = ("box", "strokes", "random", "half", "empty", "full")
@@ -27,8 +28,10 @@ def draw_masks(kind, n, size, hole=0.25, seed=None):
     if n < 1 or h < 1 or w < 1:
         raise ValueError(f"draw_masks({kind!r}, n={n}, size={size}): accepted are 1 or more masks, of 1 pixel or more.")
     if not 0 < low <= high < 1:
-        raise ValueError(f"draw_masks({kind!r}, hole={hole}): accepted is a share of the pixels between 0 and 1, such as 0.25, or "
-                         "(low, high). For no hole or nothing but hole ask for the kinds 'empty' and 'full'.")
+        raise ValueError(
+            f"draw_masks({kind!r}, hole={hole}): accepted is a share of the pixels between 0 and 1, such as 0.25, or "
+            "(low, high). For no hole or nothing but hole ask for the kinds 'empty' and 'full'."
+        )
     g = torch.default_generator if seed is None else torch.Generator().manual_seed(seed)
     y, x = torch.arange(h).view(1, h, 1), torch.arange(w).view(1, 1, w)
     share = low + (high - low) * torch.rand(n, 1, 1, generator=g)
@@ -50,7 +53,7 @@ def draw_masks(kind, n, size, hole=0.25, seed=None):
         known = 1 - ((y >= top) & (y < top + tall) & (x >= left) & (x < left + wide)).float()
     else:
         rank = torch.rand(n, h, w, generator=g) if kind == "random" else _distance_to_stroke(n, h, w, g)
-        order = rank.flatten(1).argsort(1).argsort(1)                  # 0 for the first pixel to go
+        order = rank.flatten(1).argsort(1).argsort(1)  # 0 for the first pixel to go
         known = (order >= (share[:, :, 0] * h * w).round().clamp(1)).float().view(n, h, w)
     return known[:, None]
 
@@ -58,8 +61,8 @@ def draw_masks(kind, n, size, hole=0.25, seed=None):
 def _distance_to_stroke(n, h, w, g, segments=4):
     """Distance (n, h, w) of every pixel to a line of a few segments between random points: the nearest make the stroke."""
     points = torch.rand(n, segments + 1, 2, generator=g) * torch.tensor([h, w])
-    start, step = points[:, :-1, None], points.diff(dim=1)[:, :, None]                      # (n, segments, 1, 2)
-    pixels = torch.cartesian_prod(torch.arange(h), torch.arange(w)) + 0.5                   # (h w, 2)
+    start, step = points[:, :-1, None], points.diff(dim=1)[:, :, None]  # (n, segments, 1, 2)
+    pixels = torch.cartesian_prod(torch.arange(h), torch.arange(w)) + 0.5  # (h w, 2)
     along = ((pixels - start) * step).sum(-1) / step.square().sum(-1).clamp(min=1e-9)
     nearest = start + along.clamp(0, 1)[..., None] * step
     return (pixels - nearest).norm(dim=-1).amin(1).view(n, h, w)

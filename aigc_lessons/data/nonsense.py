@@ -50,7 +50,8 @@ def mixtures(images, labels=None, seed=None):
     order = draw.order(n)
     half = n // 2
     if labels is not None:
-        order = order[labels[order].argsort()]  # by class, at random within one: half the ring further lies another class
+        # by class, at random within one: half the ring further lies another class
+        order = order[labels[order].argsort()]
     one, other = images[order], images[order.roll(half)]
     mixed = draw.order(n)  # which are averaged must not depend on the class
     one, other = one[mixed], other[mixed]

@@ -1,4 +1,5 @@
 """Pixels: another size, grey for colour, and between bytes of 0 to 255 and floats of -1 to 1."""
+
 import torch
 import torch.nn.functional as F
 
@@ -14,7 +15,7 @@ def middle_square(images):
     h, w = images.shape[-2:]
     side = min(h, w)
     top, left = (h - side) // 2, (w - side) // 2
-    return images[..., top:top + side, left:left + side]
+    return images[..., top : top + side, left : left + side]
 
 
 def from_bytes(array):

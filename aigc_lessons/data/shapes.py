@@ -1,22 +1,34 @@
 """Discs, squares and triangles whose every attribute is known: the course's own data, drawn when asked for."""
+
 import torch
 
 from .image_set import ImageSet
 
 KINDS = ("disc", "square", "triangle")
-COLOURS = {"red": (0.90, 0.20, 0.18), "green": (0.25, 0.75, 0.30), "blue": (0.25, 0.40, 0.95),
-           "yellow": (0.95, 0.85, 0.25), "magenta": (0.85, 0.30, 0.85), "cyan": (0.30, 0.85, 0.90)}
+COLOURS = {
+    "red": (0.90, 0.20, 0.18),
+    "green": (0.25, 0.75, 0.30),
+    "blue": (0.25, 0.40, 0.95),
+    "yellow": (0.95, 0.85, 0.25),
+    "magenta": (0.85, 0.30, 0.85),
+    "cyan": (0.30, 0.85, 0.90),
+}
 VARIANTS = ("plain", "outline", "striped", "day", "night")
-GROUND = {"plain": (0.07, 0.07, 0.10), "outline": (0.0, 0.0, 0.0), "striped": (0.07, 0.07, 0.10),
-          "day": (0.62, 0.80, 0.95), "night": (0.02, 0.03, 0.15)}
-MOONLIGHT = 0.45                                        # how much of a colour is left at night
+GROUND = {
+    "plain": (0.07, 0.07, 0.10),
+    "outline": (0.0, 0.0, 0.0),
+    "striped": (0.07, 0.07, 0.10),
+    "day": (0.62, 0.80, 0.95),
+    "night": (0.02, 0.03, 0.15),
+}
+MOONLIGHT = 0.45  # how much of a colour is left at night
 
 
 def _distance(kind, x, y, r):
     """Signed distance (negative inside) to a shape at the origin; all three kinds have the area of a disc of radius r."""
     disc = (x * x + y * y).sqrt() - r
-    square = torch.maximum(x.abs(), y.abs()) - 0.8862 * r                  # half side sqrt(pi) / 2
-    triangle = torch.maximum(y, 0.8660 * x.abs() - 0.5 * y) - 0.7776 * r   # equilateral, one corner up
+    square = torch.maximum(x.abs(), y.abs()) - 0.8862 * r  # half side sqrt(pi) / 2
+    triangle = torch.maximum(y, 0.8660 * x.abs() - 0.5 * y) - 0.7776 * r  # equilateral, one corner up
     return torch.where(kind == 0, disc, torch.where(kind == 1, square, triangle))
 
 
@@ -33,7 +45,7 @@ def draw(kind, colour, x, y, radius, size=32, variant="plain"):
     axis = (2 * torch.arange(size) + 1) / size - 1
     column = lambda v: v[:, None, None]
     dx, dy = axis[None, None, :] - column(x), axis[None, :, None] - column(y)
-    distance = _distance(column(kind), dx, dy, column(radius)) * size / 2           # in pixels
+    distance = _distance(column(kind), dx, dy, column(radius)) * size / 2  # in pixels
     if variant == "outline":
         distance = distance.abs() - max(0.6, size / 48)
     cover = (0.5 - distance).clamp(0, 1)[:, None]
@@ -67,15 +79,24 @@ def load(size=32, n=6_000, seed=0, variant="plain"):
     kind = torch.randint(len(KINDS), (n,), generator=g)
     colour = torch.randint(len(COLOURS), (n,), generator=g)
     radius = 0.20 + 0.18 * torch.rand(n, generator=g)
-    room = 0.90 - 1.56 * radius                           # the triangle's corner reaches 1.555 radii: it never touches the border
+    room = 0.90 - 1.56 * radius  # the triangle's corner reaches 1.555 radii: it never touches the border
     x = (2 * torch.rand(n, generator=g) - 1) * room
     y = (2 * torch.rand(n, generator=g) - 1) * room
     scene = (kind, colour, x, y, radius)
     images = torch.empty(n, 3, size, size)
-    for chunk in torch.arange(n).split(1_000):            # in pieces: working memory stays small
+    for chunk in torch.arange(n).split(1_000):  # in pieces: working memory stays small
         images[chunk] = draw(*(v[chunk] for v in scene), size=size, variant=variant)
     names = [(c, k) for k in KINDS for c in COLOURS]
     labels = kind * len(COLOURS) + colour
-    captions = tuple(f"a {' '.join(names[l])}, {_place(px, py)}" for l, px, py in zip(labels.tolist(), x.tolist(), y.tolist()))
-    return ImageSet(images, labels, captions, tuple(" ".join(c) for c in names), "shapes" if variant == "plain" else f"shapes-{variant}",
-                    "CC0 (made by this course)", attributes=dict(zip(("kind", "colour", "x", "y", "radius"), scene)))
+    captions = tuple(
+        f"a {' '.join(names[l])}, {_place(px, py)}" for l, px, py in zip(labels.tolist(), x.tolist(), y.tolist())
+    )
+    return ImageSet(
+        images,
+        labels,
+        captions,
+        tuple(" ".join(c) for c in names),
+        "shapes" if variant == "plain" else f"shapes-{variant}",
+        "CC0 (made by this course)",
+        attributes=dict(zip(("kind", "colour", "x", "y", "radius"), scene)),
+    )

@@ -1,4 +1,5 @@
 """Exercises that check themselves: `al.exercises.check("conv2d", conv2d)`."""
+
 import difflib
 
 from .banks import EXERCISES
@@ -27,8 +28,10 @@ def get(name):
         TypeError: the name is not a string. ValueError: there is no such exercise.
     """
     if not isinstance(name, str):
-        raise TypeError(f"The name of an exercise is a string; got a {type(name).__name__}. "
-                        f'Write, for example, check("conv2d", conv2d). There are: {", ".join(EXERCISES)}.')
+        raise TypeError(
+            f"The name of an exercise is a string; got a {type(name).__name__}. "
+            f'Write, for example, check("conv2d", conv2d). There are: {", ".join(EXERCISES)}.'
+        )
     if name not in EXERCISES:
         near = difflib.get_close_matches(name, EXERCISES, n=1)
         suggestion = f" Did you mean {near[0]!r}?" if near else ""
@@ -50,6 +53,8 @@ def check(name, function, seed=0):
     """
     exercise = get(name)
     if not callable(function):
-        raise TypeError(f'check("{name}", ...) got a {type(function).__name__}, which cannot be called. '
-                        f'Pass the function itself, without brackets: check("{name}", {name}).')
+        raise TypeError(
+            f'check("{name}", ...) got a {type(function).__name__}, which cannot be called. '
+            f'Pass the function itself, without brackets: check("{name}", {name}).'
+        )
     return judge(exercise, function, seed)

@@ -3,6 +3,7 @@
 The right values are computed first, in float64; only then does the learner's function run, on fresh float32 copies. It
 passes if shape, values and gradients agree in every case to 1e-4 of the largest expected value.
 """
+
 import dis
 import inspect
 import re
@@ -18,9 +19,9 @@ import torch
 
 from .inside import observing
 
-TOLERANCE = 1e-4                              # of the largest expected value
-STUB = "{name}: write your answer here"       # what the NotImplementedError of an untouched stub says
-SHOWN = 24                                    # tensors of up to this many elements are printed
+TOLERANCE = 1e-4  # of the largest expected value
+STUB = "{name}: write your answer here"  # what the NotImplementedError of an untouched stub says
+SHOWN = 24  # tensors of up to this many elements are printed
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Case:
 
     `gradients` names the inputs whose gradients are compared: a position in `args` or a key of `kwargs`.
     """
+
     label: str
     args: tuple
     kwargs: dict = field(default_factory=dict)
@@ -38,6 +40,7 @@ class Case:
 @dataclass(frozen=True)
 class Mistake:
     """A wrong answer that learners give: its name, one sentence that names the cause, and the function itself."""
+
     name: str
     hint: str
     function: Callable | None = None
@@ -62,6 +65,7 @@ class Exercise:
         from_scratch: the ATen operators that an answer is to be written without, by name (see inside/worker.py, FromScratch). The self-check lets them
             pass, since there is something to learn from them; a grade does not.
     """
+
     name: str
     lesson: int
     docstring: str
@@ -91,6 +95,7 @@ class Result:
         mistake, hint: name of the known mistake that the answer equals and its sentence, or None.
         message: the whole report, plain text.
     """
+
     outcome: str
     points: int
     message: str
@@ -107,6 +112,7 @@ class Expected:
 
     `answer` is what the reference returned: it says whether an int is wanted, or a tuple, whose items `value` holds in a row.
     """
+
     exercise: Exercise
     case: Case
     answer: object
@@ -121,6 +127,7 @@ class Expected:
 @dataclass(frozen=True)
 class Seen:
     """What a function did with a case. `problem`: why its value cannot be compared at all."""
+
     value: torch.Tensor | None = None
     gradients: tuple = ()
     problem: str | None = None
@@ -141,10 +148,15 @@ class Prepared(list):
         return self._shown[mistake.name]
 
 
-CHANGES_INPUT = Mistake("changes its input", "Your function writes into its own argument; work on a copy, "
-                        "such as x.clone(), or build a new value.")
-NO_GRADIENT = Mistake("breaks the graph", "Your values are right, but no gradient flows back through them: .item(), .detach(), "
-                      "NumPy and torch.tensor(...) cut the graph.")
+CHANGES_INPUT = Mistake(
+    "changes its input",
+    "Your function writes into its own argument; work on a copy, such as x.clone(), or build a new value.",
+)
+NO_GRADIENT = Mistake(
+    "breaks the graph",
+    "Your values are right, but no gradient flows back through them: .item(), .detach(), "
+    "NumPy and torch.tensor(...) cut the graph.",
+)
 
 
 def prepare(exercise, seed):
@@ -156,14 +168,18 @@ def prepare(exercise, seed):
         if exercise.read:
             answer = exercise.read(answer, *args, **kwargs)
         value = observing.in_a_row(answer)
-        prepared.append(Expected(exercise, case, answer, value.detach().double(), observing.gradients_of(value, leaves)))
+        prepared.append(
+            Expected(exercise, case, answer, value.detach().double(), observing.gradients_of(value, leaves))
+        )
     return prepared
 
 
 def observe(function, expected):
     """Run a function on fresh copies of a case's inputs: a Seen."""
     case = expected.case
-    return seen_in(observing.observe(function, case.args, case.kwargs, case.gradients, expected.exercise.call), expected)
+    return seen_in(
+        observing.observe(function, case.args, case.kwargs, case.gradients, expected.exercise.call), expected
+    )
 
 
 def seen_in(observation, expected):
@@ -174,7 +190,7 @@ def seen_in(observation, expected):
     if read:
         try:
             value = read(value, *case.args, **case.kwargs)
-        except Exception:                                # a forged record may be anything
+        except Exception:  # a forged record may be anything
             return Seen(problem="what cannot be read")
     value, problem = _as_tensor(value, expected.answer)
     return Seen(value, observation.gradients, problem, None, observation.damaged)
@@ -197,8 +213,10 @@ def fault(seen, expected, differentiable):
         if got is None and differentiable:
             return f"The value is right, but no gradient reaches {which}."
         if got is not None and not _close(got, want):
-            return (f"The value is right, the gradient that reaches {which} is not (that of a fixed weighted sum of the result):\n"
-                    f"  expected {_show(want)}\n  got      {_show(got)}")
+            return (
+                f"The value is right, the gradient that reaches {which} is not (that of a fixed weighted sum of the result):\n"
+                f"  expected {_show(want)}\n  got      {_show(got)}"
+            )
     return None
 
 
@@ -209,8 +227,12 @@ def judge(exercise, function, seed=0):
         return _not_attempted(exercise)
     misfit = _signature_misfit(exercise, function, prepared)
     if misfit:
-        return Result("error", 0, f"{exercise.name}: error. Your function cannot be called as the exercise calls it: {misfit}.\n"
-                                  f"  Its first line should be: def {exercise.signature}:")
+        return Result(
+            "error",
+            0,
+            f"{exercise.name}: error. Your function cannot be called as the exercise calls it: {misfit}.\n"
+            f"  Its first line should be: def {exercise.signature}:",
+        )
     seen = []
     for expected in prepared:
         seen.append(observe(function, expected))
@@ -224,13 +246,17 @@ def verdict(exercise, seen, prepared):
     """What was seen in the cases, compared with what is right: a Result."""
     faults = [fault(s, expected, exercise.differentiable) for s, expected in zip(seen, prepared)]
     if not any(faults):
-        return Result("correct", exercise.points, f"{exercise.name}: correct. {exercise.points} of {exercise.points} points.")
+        return Result(
+            "correct", exercise.points, f"{exercise.name}: correct. {exercise.points} of {exercise.points} points."
+        )
 
     known = _diagnose(exercise, seen, prepared)
     named = {"mistake": known.name, "hint": known.hint} if known else {}
     raised = [(s.error, expected.case) for s, expected in zip(seen, prepared) if s.error is not None]
     if raised:
-        message = _error_report(exercise, *raised[0]) + (f"\n  A known mistake, {known.name!r}: {known.hint}" if known else "")
+        message = _error_report(exercise, *raised[0]) + (
+            f"\n  A known mistake, {known.name!r}: {known.hint}" if known else ""
+        )
         return Result("error", 0, message, **named)
     if known:
         return Result("wrong", 0, f"{exercise.name}: wrong. A known mistake, {known.name!r}:\n  {known.hint}", **named)
@@ -238,6 +264,7 @@ def verdict(exercise, seen, prepared):
 
 
 # Comparing
+
 
 def _as_tensor(value, answer):
     """(tensor, None), or (None, problem) where a learner's return value cannot be compared with the reference's answer."""
@@ -251,7 +278,9 @@ def _as_tensor(value, answer):
         for i, ((item, problem), want) in enumerate(zip(items, answer), 1):
             shape = () if isinstance(want, (tuple, int, float)) else want.shape
             if problem or (not isinstance(want, tuple) and item.shape != shape):
-                return None, f"as value {i} of {len(answer)} " + (problem or f"shape {tuple(item.shape)}, where {tuple(shape)} is expected")
+                return None, f"as value {i} of {len(answer)} " + (
+                    problem or f"shape {tuple(item.shape)}, where {tuple(shape)} is expected"
+                )
         return observing.in_a_row([item for item, _ in items]), None
     if isinstance(value, np.generic):
         value = value.item()
@@ -283,10 +312,10 @@ def _signature_misfit(exercise, function, prepared):
     """Why the function cannot take the arguments of the cases, or None."""
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):                      # built-in functions have none
+    except (TypeError, ValueError):  # built-in functions have none
         return None
     calls = [(expected.case.args, expected.case.kwargs) for expected in prepared]
-    if exercise.call:                                    # which calls it with the arguments of the reference, in order
+    if exercise.call:  # which calls it with the arguments of the reference, in order
         calls = [(tuple(inspect.signature(exercise.reference).parameters), {})]
     for args, kwargs in calls:
         try:
@@ -314,12 +343,13 @@ def _alike(a, b):
     if a.problem or b.problem:
         return a.problem == b.problem
     return _close(a.value, b.value) and all(
-        _close(g, h) for g, h in zip(a.gradients, b.gradients) if g is not None and h is not None)
+        _close(g, h) for g, h in zip(a.gradients, b.gradients) if g is not None and h is not None
+    )
 
 
 def _diagnose(exercise, seen, prepared):
     """The known mistake that does in every case what was seen, or None."""
-    if all(s.error is not None for s in seen):           # a typing error is no known mistake
+    if all(s.error is not None for s in seen):  # a typing error is no known mistake
         return None
     if any(s.damaged for s in seen):
         return CHANGES_INPUT
@@ -327,17 +357,22 @@ def _diagnose(exercise, seen, prepared):
     for mistake in exercise.mistakes:
         shown = prepared.shown(mistake)
         if only_gradients and any(g is not None for m in shown for g in m.gradients):
-            continue                                     # its values are right and its gradients wrong: another thing
+            continue  # its values are right and its gradients wrong: another thing
         if all(map(_alike, shown, seen)):
             return mistake
-    return NO_GRADIENT if only_gradients else None       # nothing is missing but gradients
+    return NO_GRADIENT if only_gradients else None  # nothing is missing but gradients
 
 
 # Reporting
 
+
 def _not_attempted(exercise):
-    return Result("not_attempted", 0, f"{exercise.name}: not attempted yet. It is worth {exercise.points} points and takes about "
-                  f"{exercise.minutes} minutes.\n  {exercise.signature}\n{textwrap.indent(exercise.docstring, '  ')}")
+    return Result(
+        "not_attempted",
+        0,
+        f"{exercise.name}: not attempted yet. It is worth {exercise.points} points and takes about "
+        f"{exercise.minutes} minutes.\n  {exercise.signature}\n{textwrap.indent(exercise.docstring, '  ')}",
+    )
 
 
 def _error_report(exercise, error, case):
@@ -363,18 +398,22 @@ def _wrong_report(exercise, seen, prepared, faults):
     if exercise.call:
         parameters = list(inspect.signature(exercise.call).parameters)[1:]
     inputs = dict(zip(parameters, case.args)) | case.kwargs
-    lines = [f"{exercise.name}: wrong in {len(failing)} of {len(prepared)} cases. The smallest one that fails: {case.label}",
-             *(f"  {name} = {_show(value)}" for name, value in inputs.items()),
-             f"  expected {_show(expected.value)}",
-             *([] if got.problem else [f"  got      {_show(got.value)}"]),
-             f"  {reason}"]
+    lines = [
+        f"{exercise.name}: wrong in {len(failing)} of {len(prepared)} cases. The smallest one that fails: {case.label}",
+        *(f"  {name} = {_show(value)}" for name, value in inputs.items()),
+        f"  expected {_show(expected.value)}",
+        *([] if got.problem else [f"  got      {_show(got.value)}"]),
+        f"  {reason}",
+    ]
     return "\n".join(lines)
 
 
 def _size(case):
     """Number of elements in a case's inputs."""
-    return sum(v.numel() if isinstance(v, torch.Tensor) else len(v) if isinstance(v, list) else 1
-               for v in (*case.args, *case.kwargs.values()))
+    return sum(
+        v.numel() if isinstance(v, torch.Tensor) else len(v) if isinstance(v, list) else 1
+        for v in (*case.args, *case.kwargs.values())
+    )
 
 
 def _show(value):
@@ -395,4 +434,6 @@ def _difference(got, want):
     where = np.unravel_index(int(gap.argmax()), tuple(gap.shape))
     index = "[" + ", ".join(str(int(i)) for i in where) + "]" if want.ndim else ""
     here = tuple(int(i) for i in where)
-    return f"The largest difference: result{index} should be {_show(want[here].item())}, and is {_show(got[here].item())}."
+    return (
+        f"The largest difference: result{index} should be {_show(want[here].item())}, and is {_show(got[here].item())}."
+    )

@@ -1,4 +1,5 @@
 """The exercises for those who use another system: a course folder for nbgrader, an autograder for Gradescope. See TEACHING.md."""
+
 import io
 import json
 import zipfile
@@ -11,16 +12,17 @@ from . import sandbox, submissions
 from .results import grade_one, new_seed
 
 BEGIN = "### BEGIN SOLUTION"
-COURSE_FILES = ("pyproject.toml", "README.md", "LICENSE*", "aigc_lessons/**/*.py", "aigc_lessons/**/*.json")     # no weights, no pictures
+# no weights, no pictures
+COURSE_FILES = ("pyproject.toml", "README.md", "LICENSE*", "aigc_lessons/**/*.py", "aigc_lessons/**/*.json")
 
-NBGRADER_CONFIG = '''c = get_config()
+NBGRADER_CONFIG = """c = get_config()
 c.CourseDirectory.course_id = "aigc-lessons"
 c.ClearSolutions.begin_solution_delimeter = "BEGIN SOLUTION"
 c.ClearSolutions.end_solution_delimeter = "END SOLUTION"
 # Two holes that nbgrader leaves open: a learner's cell may be tagged to be skipped, and a deleted test cell stays away.
 c.Execute.skip_cells_with_tag = "{tag}"
 c.OverwriteCells.add_missing_cells = True
-'''
+"""
 
 
 def nbgrader(out, tag):
@@ -33,6 +35,7 @@ def nbgrader(out, tag):
     Returns: the assignments' names.
     """
     import nbformat
+
     made = []
     for path in sorted((COURSE / "solutions").glob("*.ipynb")):
         book = nbformat.read(path, 4)
@@ -46,9 +49,11 @@ def nbgrader(out, tag):
             checked = next((n for n in names() if source.startswith(f'al.exercises.check("{n}"')), None)
             if name and BEGIN in source:
                 cell.metadata["nbgrader"] = _mark(name, solution=True)
-            elif checked:                                   # a check prints; nbgrader gives points for cells that raise nothing
+            elif checked:  # a check prints; nbgrader gives points for cells that raise nothing
                 cell.source = f'result = {source}\nprint(result)\nassert result.outcome == "correct"'
-                cell.metadata["nbgrader"] = _mark(f"check_{checked}", grade=True, locked=True, points=get(checked).points)
+                cell.metadata["nbgrader"] = _mark(
+                    f"check_{checked}", grade=True, locked=True, points=get(checked).points
+                )
         folder = out / "source" / path.stem
         folder.mkdir(parents=True)
         nbformat.write(book, folder / path.name)
@@ -58,7 +63,14 @@ def nbgrader(out, tag):
 
 
 def _mark(grade_id, grade=False, solution=False, locked=False, points=None):
-    mark = {"grade_id": grade_id, "grade": grade, "solution": solution, "locked": locked, "task": False, "schema_version": 3}
+    mark = {
+        "grade_id": grade_id,
+        "grade": grade,
+        "solution": solution,
+        "locked": locked,
+        "task": False,
+        "schema_version": 3,
+    }
     return mark if points is None else {**mark, "points": points}
 
 
@@ -78,13 +90,15 @@ def gradescope(out, lesson, trust=False):
 
     trust: grade without a sandbox where the platform lets none run; otherwise nothing is graded there, and the learner's page says so.
     """
-    names(lesson)                                           # refuses a lesson that has no exercises
+    names(lesson)  # refuses a lesson that has no exercises
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as file:
+
         def add(name, text, mode=0o644):
             entry = zipfile.ZipInfo(name)
             entry.external_attr = mode << 16
             file.writestr(entry, text)
+
         add("setup.sh", SETUP, 0o755)
         add("run_autograder", RUN.format(lesson=lesson, trust=" --trust" if trust else ""), 0o755)
         for path in sorted(p for pattern in COURSE_FILES for p in COURSE.glob(pattern)):
@@ -95,10 +109,21 @@ def gradescope(out, lesson, trust=False):
 def gradescope_results(row, sandboxed):
     """A graded row as Gradescope's results.json wants it: a test an exercise, with its points and its sentence."""
     output = row["reason"] or ("" if sandboxed else "Graded without a sandbox.")
-    return {"output": output, "stdout_visibility": "hidden",
-            "tests": [{"name": e["name"], "score": e["points"], "max_score": e["of"], "output": e["reason"], "visibility": "visible"}
-                      for e in row["exercises"]],
-            "extra_data": {"flags": row["flags"]}}
+    return {
+        "output": output,
+        "stdout_visibility": "hidden",
+        "tests": [
+            {
+                "name": e["name"],
+                "score": e["points"],
+                "max_score": e["of"],
+                "output": e["reason"],
+                "visibility": "visible",
+            }
+            for e in row["exercises"]
+        ],
+        "extra_data": {"flags": row["flags"]},
+    }
 
 
 def main(folder, results, lesson, trust=None):
@@ -111,10 +136,13 @@ def main(folder, results, lesson, trust=None):
     if no_sandbox and trust != "--trust":
         problem = "Nothing was graded: this platform lets no sandbox run. Your teacher has to decide."
     trusted = bool(no_sandbox) and trust == "--trust"
-    row = grade_one(submissions.Submission("learner", lesson, files[0] if files else folder, problem), tasks, 60.0, trusted)
+    row = grade_one(
+        submissions.Submission("learner", lesson, files[0] if files else folder, problem), tasks, 60.0, trusted
+    )
     Path(results).write_text(json.dumps(gradescope_results(row, not trusted)), encoding="utf-8")
 
 
 if __name__ == "__main__":
     import sys
+
     main(*sys.argv[1:])

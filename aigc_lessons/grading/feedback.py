@@ -2,6 +2,7 @@
 
 Whatever a submission or a file name can say is escaped: for spreadsheets and for HTML.
 """
+
 import csv
 import hashlib
 import html
@@ -14,8 +15,10 @@ from collections import Counter
 from ..files import write_atomically
 from .submissions import printable
 
-STYLE = ("body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}table{border-collapse:collapse;width:100%}"
-         "th,td{border:1px solid #bbb;padding:.4rem .6rem;text-align:left;vertical-align:top}th{background:#f2f2f2}")
+STYLE = (
+    "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}table{border-collapse:collapse;width:100%}"
+    "th,td{border:1px solid #bbb;padding:.4rem .6rem;text-align:left;vertical-align:top}th{background:#f2f2f2}"
+)
 
 
 def cell(text):
@@ -38,10 +41,23 @@ def as_csv(rows):
     writer.writerow(["learner", "lesson", "file", "points", "of", *exercises, "reason", "flags", "seconds"])
     for row in rows:
         points = {e["name"]: e["points"] for e in row["exercises"]}
-        reasons = row["reason"] or " | ".join(f"{e['name']}: {e['reason']}" for e in row["exercises"] if e["outcome"] != "correct")
-        writer.writerow([cell(row["learner"]), row["lesson"] or "", cell(row["file"]), row["points"], row["of"],
-                         *(points.get(name, "") for name in exercises), cell(reasons), cell("; ".join(row["flags"])), row["seconds"]])
-    return "\ufeff" + text.getvalue()                           # so that spreadsheets read it as UTF-8
+        reasons = row["reason"] or " | ".join(
+            f"{e['name']}: {e['reason']}" for e in row["exercises"] if e["outcome"] != "correct"
+        )
+        writer.writerow(
+            [
+                cell(row["learner"]),
+                row["lesson"] or "",
+                cell(row["file"]),
+                row["points"],
+                row["of"],
+                *(points.get(name, "") for name in exercises),
+                cell(reasons),
+                cell("; ".join(row["flags"])),
+                row["seconds"],
+            ]
+        )
+    return "\ufeff" + text.getvalue()  # so that spreadsheets read it as UTF-8
 
 
 def _page(title, body):
@@ -61,7 +77,10 @@ def learner_page(learner, rows):
         title = f"Lesson {row['lesson']}" if row["lesson"] else row["file"]
         body += f"<h2>{html.escape(printable(title))}: {row['points']} of {row['of']} points</h2>"
         body += f"<p>{html.escape(printable(row['reason']))}</p>" if row["reason"] else ""
-        lines = [(e["name"], f"{e['points']} of {e['of']}", e["outcome"].replace("_", " "), e["reason"]) for e in row["exercises"]]
+        lines = [
+            (e["name"], f"{e['points']} of {e['of']}", e["outcome"].replace("_", " "), e["reason"])
+            for e in row["exercises"]
+        ]
         body += _table(("exercise", "points", "outcome", "why"), lines)
     return _page(f"Feedback for {learner}", body)
 
@@ -73,20 +92,40 @@ def class_page(rows, trusted):
     for e in entries:
         by_name.setdefault(e["name"], []).append(e)
     outcomes = ("correct", "wrong", "error", "not_attempted", "not graded")
-    body = "<p><strong>Graded without a sandbox (--trust): submissions ran as this user, and could change their grade.</strong></p>" if trusted else ""
+    body = (
+        "<p><strong>Graded without a sandbox (--trust): submissions ran as this user, and could change their grade.</strong></p>"
+        if trusted
+        else ""
+    )
     body += f"<p>{len(rows)} submissions of {len({row['learner'] for row in rows})} learners.</p>"
-    body += "<h2>Exercises</h2>" + _table(("exercise", "mean points", "of", *(o.replace("_", " ") for o in outcomes)), [
-        (name, f"{statistics.mean(e['points'] for e in es):.2f}", es[0]["of"], *(sum(e["outcome"] == o for e in es) for o in outcomes))
-        for name, es in by_name.items()])
+    body += "<h2>Exercises</h2>" + _table(
+        ("exercise", "mean points", "of", *(o.replace("_", " ") for o in outcomes)),
+        [
+            (
+                name,
+                f"{statistics.mean(e['points'] for e in es):.2f}",
+                es[0]["of"],
+                *(sum(e["outcome"] == o for e in es) for o in outcomes),
+            )
+            for name, es in by_name.items()
+        ],
+    )
     mistakes = Counter((e["name"], e["mistake"]) for e in entries if e["mistake"])
-    body += "<h2>Commonest known mistakes</h2>" + _table(("exercise", "mistake", "how many"), [(*key, n) for key, n in mistakes.most_common(20)])
+    body += "<h2>Commonest known mistakes</h2>" + _table(
+        ("exercise", "mistake", "how many"), [(*key, n) for key, n in mistakes.most_common(20)]
+    )
     body += "<h2>For a person to look at</h2><p>Flags decide nothing: there are honest reasons for each.</p>" + _table(
-        ("learner", "lesson", "file", "flags"), [(r["learner"], r["lesson"] or "", r["file"], "; ".join(r["flags"])) for r in rows if r["flags"]])
-    body += "<h2>Not graded</h2>" + _table(("learner", "file", "why"), [(r["learner"], r["file"], r["reason"]) for r in rows if r["reason"]])
+        ("learner", "lesson", "file", "flags"),
+        [(r["learner"], r["lesson"] or "", r["file"], "; ".join(r["flags"])) for r in rows if r["flags"]],
+    )
+    body += "<h2>Not graded</h2>" + _table(
+        ("learner", "file", "why"), [(r["learner"], r["file"], r["reason"]) for r in rows if r["reason"]]
+    )
     slow = sorted(rows, key=lambda r: -r["seconds"])[:10]
     total = sum(r["seconds"] for r in rows)
     body += f"<h2>Time</h2><p>{total:.0f} seconds of grading in all. The slowest:</p>" + _table(
-        ("learner", "lesson", "seconds"), [(r["learner"], r["lesson"] or "", r["seconds"]) for r in slow])
+        ("learner", "lesson", "seconds"), [(r["learner"], r["lesson"] or "", r["seconds"]) for r in slow]
+    )
     return _page("Class overview", body)
 
 
@@ -97,7 +136,9 @@ def write(rows, out, trusted):
         learners.setdefault(row["learner"], []).append(row)
     plain = [{k: v for k, v in row.items() if k != "fingerprint"} for row in rows]
     write_atomically(out / "grades.csv", as_csv(rows).encode("utf-8", "replace"))
-    write_atomically(out / "grades.json", (json.dumps({"sandbox": not trusted, "rows": plain}, indent=1) + "\n").encode())
+    write_atomically(
+        out / "grades.json", (json.dumps({"sandbox": not trusted, "rows": plain}, indent=1) + "\n").encode()
+    )
     for learner, own in learners.items():
         write_atomically(out / "feedback" / page_name(learner), learner_page(learner, own).encode())
     write_atomically(out / "class.html", class_page(rows, trusted).encode())

@@ -1,5 +1,6 @@
 """grade: a fair number and a useful sentence for each submission. The bank, cases and comparison are the self-check's own;
 here are only isolation (sandbox.py), fresh seeds, and results that survive a stop."""
+
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ from ..files import write_atomically
 from . import sandbox, submissions
 
 FAILED = "The grader failed here, so a person must look, and the next run tries again:"
-JUDGING = threading.Lock()      # naming a mistake runs it, with torch's one random state
+JUDGING = threading.Lock()  # naming a mistake runs it, with torch's one random state
 SOURCES = sorted(Path(__file__).parents[1].rglob("*.py"))
 
 
@@ -30,9 +31,16 @@ def fingerprint(submission, timeout, seed):
     try:
         small = submission.problem is None and submission.path.stat().st_size <= submissions.LARGEST
         data = submission.path.read_bytes() if small else b""
-    except OSError:                                             # no permission, say; grade_one says so
+    except OSError:  # no permission, say; grade_one says so
         data = b""
-    parts = (version(), str(submission.lesson), str(timeout), str(seed), submission.problem or "", hashlib.sha256(data).hexdigest())
+    parts = (
+        version(),
+        str(submission.lesson),
+        str(timeout),
+        str(seed),
+        submission.problem or "",
+        hashlib.sha256(data).hexdigest(),
+    )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -56,7 +64,14 @@ class Lessons:
 def grade_one(submission, tasks, timeout, trusted, stop=None):
     """The row of one submission: a dictionary of plain values. `stop`: an Event that ends it."""
     started = time.monotonic()
-    row = {"learner": submission.learner, "lesson": submission.lesson, "file": submission.path.name, "reason": "", "flags": [], "exercises": []}
+    row = {
+        "learner": submission.learner,
+        "lesson": submission.lesson,
+        "file": submission.path.name,
+        "reason": "",
+        "flags": [],
+        "exercises": [],
+    }
     reason = submission.problem
     if reason is None:
         try:
@@ -75,7 +90,7 @@ def grade_one(submission, tasks, timeout, trusted, stop=None):
                     row["exercises"].append(_judged(exercise, prepared, found[exercise.name]))
                 if "library call" in row["exercises"][-1]["reason"]:
                     row["flags"].append(f"{exercise.name}: {row['exercises'][-1]['reason']}")
-        except Exception as error:                              # one submission must not end the run
+        except Exception as error:  # one submission must not end the run
             reason = f"{FAILED} {type(error).__name__}. {error if isinstance(error, RuntimeError) else ''}".strip()
     if reason is not None:
         row["reason"] = reason
@@ -87,7 +102,14 @@ def grade_one(submission, tasks, timeout, trusted, stop=None):
 
 
 def _entry(exercise, outcome, reason, points=0, mistake=None):
-    return {"name": exercise.name, "outcome": outcome, "points": points, "of": exercise.points, "reason": reason, "mistake": mistake}
+    return {
+        "name": exercise.name,
+        "outcome": outcome,
+        "points": points,
+        "of": exercise.points,
+        "reason": reason,
+        "mistake": mistake,
+    }
 
 
 def _judged(exercise, prepared, found):
@@ -99,7 +121,12 @@ def _judged(exercise, prepared, found):
     errors = [o.error for o in found if o is not None and o.error is not None]
     if any(isinstance(e, NotImplementedError) and str(e) in ("", STUB.format(name=exercise.name)) for e in errors):
         return _entry(exercise, "not_attempted", "The answer is still the empty one.")
-    library = [name for name in exercise.from_scratch for e in errors if str(e) == f"library call: {name.removesuffix('_transpose')}"]
+    library = [
+        name
+        for name in exercise.from_scratch
+        for e in errors
+        if str(e) == f"library call: {name.removesuffix('_transpose')}"
+    ]
     if library:
         return _entry(exercise, "wrong", f"A library call, {library[0]}, does what is to be written from scratch.")
     if None in found:
@@ -111,12 +138,18 @@ def _judged(exercise, prepared, found):
     if result.mistake:
         return _entry(exercise, result.outcome, f"{result.mistake}: {result.hint}", 0, result.mistake)
     if errors:
-        return _entry(exercise, "error", f"It raises {type(errors[0]).__name__} in {len(errors)} of {len(found)} cases.")
-    wrong = [e.case.label.split(". The result")[0] for s, e in zip(seen, prepared) if fault(s, e, exercise.differentiable)]
+        return _entry(
+            exercise, "error", f"It raises {type(errors[0]).__name__} in {len(errors)} of {len(found)} cases."
+        )
+    wrong = [
+        e.case.label.split(". The result")[0] for s, e in zip(seen, prepared) if fault(s, e, exercise.differentiable)
+    ]
     return _entry(exercise, "wrong", f"Wrong in {len(wrong)} of {len(found)} cases, such as: {wrong[0]}.")
 
 
-def grade(root, out, lesson=None, jobs=2, timeout=20.0, trusted=False, seed=None, progress=lambda n, finished: finished):
+def grade(
+    root, out, lesson=None, jobs=2, timeout=20.0, trusted=False, seed=None, progress=lambda n, finished: finished
+):
     """Grade every submission below `root`, and keep each row in out/rows as soon as it stands: list of rows.
 
     Args:
@@ -143,11 +176,17 @@ def grade(root, out, lesson=None, jobs=2, timeout=20.0, trusted=False, seed=None
             pass
         waiting.append((submission, key, print_of))
     for lesson_number in {s.lesson for s, _, _ in waiting if s.lesson in lessons}:
-        prepared[lesson_number]                             # prepared here, once, before threads share it
+        prepared[lesson_number]  # prepared here, once, before threads share it
     stop = threading.Event()
     with ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(grade_one, s, prepared[s.lesson] if s.lesson in lessons else [], timeout, trusted, stop): (s, key, p)
-                   for s, key, p in waiting}
+        running = {
+            pool.submit(grade_one, s, prepared[s.lesson] if s.lesson in lessons else [], timeout, trusted, stop): (
+                s,
+                key,
+                p,
+            )
+            for s, key, p in waiting
+        }
         try:
             for done in progress(len(running), as_completed(running)):
                 submission, key, print_of = running[done]

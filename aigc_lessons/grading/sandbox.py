@@ -2,6 +2,7 @@
 
 What comes back is a claim: frames of tensors, read with caps, never unpickled.
 """
+
 import builtins
 import inspect
 import os
@@ -23,13 +24,14 @@ from ..exercises.inside.observing import Observation
 from .submissions import without_magics
 
 HERE = Path(__file__).parent
-INSIDE = Path(frames.__file__).parent                    # all of the course that a submission can see
-PLACES = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", sys.base_prefix)        # of this machine, read-only
-ALONE = ["--unshare-user", "--unshare-all", "--disable-userns", "--cap-drop", "ALL"]    # root keeps its capabilities unless told
-START = 60.0                # seconds for Python and torch to start
-LARGEST = 4_000_000         # bytes of an answer's tensors; the largest right one of all lessons has 41,000
-LONGEST = 1_000_000         # bytes of its JSON, which takes many times the memory once it is read
-TOTAL = 64_000_000          # bytes that one worker may send
+INSIDE = Path(frames.__file__).parent  # all of the course that a submission can see
+PLACES = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", sys.base_prefix)  # of this machine, read-only
+# root keeps its capabilities unless told
+ALONE = ["--unshare-user", "--unshare-all", "--disable-userns", "--cap-drop", "ALL"]
+START = 60.0  # seconds for Python and torch to start
+LARGEST = 4_000_000  # bytes of an answer's tensors; the largest right one of all lessons has 41,000
+LONGEST = 1_000_000  # bytes of its JSON, which takes many times the memory once it is read
+TOTAL = 64_000_000  # bytes that one worker may send
 # bytes, files, processes and threads; AS counts from what Python and torch have mapped when the submission starts, shared memory too
 LIMITS = {"DATA": 3_000_000_000, "AS": 3_000_000_000, "FSIZE": 64_000_000, "NOFILE": 256, "NPROC": 64, "CORE": 0}
 
@@ -39,27 +41,56 @@ def threads_only():
 
     Returns: bytes for bwrap --seccomp; none on processors other than x86-64 and ARM64.
     """
-    known = {"x86_64": (0xC000003E, (57, 58), 56), "aarch64": (0xC00000B7, (), 220)}       # its number, fork and vfork, clone
+    # its number, fork and vfork, clone
+    known = {"x86_64": (0xC000003E, (57, 58), 56), "aarch64": (0xC00000B7, (), 220)}
     if platform.machine() not in known:
         return b""
     processor, forks, clone = known[platform.machine()]
     load, equal, at_least, has, give = 0x20, 0x15, 0x35, 0x45, 0x06
     allow, not_permitted, not_there = 0x7FFF0000, 0x00050001, 0x00050026
-    program = [(load, 0, 0, 4), (equal, 1, 0, processor), (give, 0, 0, not_permitted),
-               (load, 0, 0, 0), (at_least, 0, 1, 0x40000000), (give, 0, 0, not_permitted),  # another way to number the calls
-               (equal, 0, 1, 435), (give, 0, 0, not_there)]                  # clone3 hides its flags; C libraries then call clone
+    program = [
+        (load, 0, 0, 4),
+        (equal, 1, 0, processor),
+        (give, 0, 0, not_permitted),
+        # another way to number the calls
+        (load, 0, 0, 0),
+        (at_least, 0, 1, 0x40000000),
+        (give, 0, 0, not_permitted),
+        (equal, 0, 1, 435),
+        (give, 0, 0, not_there),
+    ]  # clone3 hides its flags; C libraries then call clone
     for fork in forks:
         program += [(equal, 0, 1, fork), (give, 0, 0, not_permitted)]
-    program += [(equal, 1, 0, clone), (give, 0, 0, allow),
-                (load, 0, 0, 16), (has, 0, 1, 0x00010000), (give, 0, 0, allow), (give, 0, 0, not_permitted)]     # CLONE_THREAD
+    program += [
+        (equal, 1, 0, clone),
+        (give, 0, 0, allow),
+        # CLONE_THREAD
+        (load, 0, 0, 16),
+        (has, 0, 1, 0x00010000),
+        (give, 0, 0, allow),
+        (give, 0, 0, not_permitted),
+    ]
     return b"".join(struct.pack("=HBBI", *line) for line in program)
 
 
 def command(folder):
     """bubblewrap's command line: the worker with `folder` as its job, and of this machine only Python, torch and its neighbours."""
     site = Path(torch.__file__).parents[1]
-    inside = [shutil.which("bwrap"), *ALONE, "--die-with-parent", "--new-session", "--clearenv",
-              "--proc", "/proc", "--dev", "/dev", "--size", "64000000", "--tmpfs", "/tmp"]
+    inside = [
+        shutil.which("bwrap"),
+        *ALONE,
+        "--die-with-parent",
+        "--new-session",
+        "--clearenv",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--size",
+        "64000000",
+        "--tmpfs",
+        "/tmp",
+    ]
     for place in PLACES:
         path = Path(place)
         if path.is_symlink():
@@ -70,27 +101,67 @@ def command(folder):
     checkout = HERE.resolve().parents[1]
     course = checkout if (checkout / "pyproject.toml").exists() else HERE.resolve().parent
     for place, name in [*((p, p) for p in PLACES), (site, "/site")]:
-        if course.is_relative_to(Path(place).resolve()):    # it holds the answers, so an empty folder lies over it
+        if course.is_relative_to(Path(place).resolve()):  # it holds the answers, so an empty folder lies over it
             name = str(Path(name) / course.relative_to(Path(place).resolve()))
             inside += ["--tmpfs", name, "--remount-ro", name]
     inside += ["--ro-bind", str(INSIDE), "/judge"]
     python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for place in ("/", "/dev", "/proc"):                    # in /proc/sys root could set the whole machine's kernel
+    for place in ("/", "/dev", "/proc"):  # in /proc/sys root could set the whole machine's kernel
         inside += ["--remount-ro", place]
-    return [*inside, "--chdir", "/tmp", "--setenv", "HOME", "/tmp", "--setenv", "PYTHONPATH", "/site",
-            "--setenv", "OMP_NUM_THREADS", "1", "--setenv", "PYTHONDONTWRITEBYTECODE", "1", str(python), "/judge/worker.py", "/job"]
+    return [
+        *inside,
+        "--chdir",
+        "/tmp",
+        "--setenv",
+        "HOME",
+        "/tmp",
+        "--setenv",
+        "PYTHONPATH",
+        "/site",
+        "--setenv",
+        "OMP_NUM_THREADS",
+        "1",
+        "--setenv",
+        "PYTHONDONTWRITEBYTECODE",
+        "1",
+        str(python),
+        "/judge/worker.py",
+        "/job",
+    ]
 
 
 def unavailable():
     """Why bubblewrap cannot run here, and what to do; None if it can."""
     if shutil.which("bwrap") is None:
-        return "bubblewrap is not installed. On Debian or Ubuntu: sudo apt install bubblewrap. It exists for Linux only."
-    tried = subprocess.run(["bwrap", *ALONE, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev",
-                            "--remount-ro", "/proc", "true"], capture_output=True, text=True)
+        return (
+            "bubblewrap is not installed. On Debian or Ubuntu: sudo apt install bubblewrap. It exists for Linux only."
+        )
+    tried = subprocess.run(
+        [
+            "bwrap",
+            *ALONE,
+            "--ro-bind",
+            "/",
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "--remount-ro",
+            "/dev",
+            "--remount-ro",
+            "/proc",
+            "true",
+        ],
+        capture_output=True,
+        text=True,
+    )
     if tried.returncode == 0:
         return None
-    return (f"bubblewrap cannot make a sandbox here: {tried.stderr.strip()[:300]}. It needs user namespaces. On Ubuntu 24.04 and later: "
-            "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile for bwrap; in a container: run it with --privileged.")
+    return (
+        f"bubblewrap cannot make a sandbox here: {tried.stderr.strip()[:300]}. It needs user namespaces. On Ubuntu 24.04 and later: "
+        "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile for bwrap; in a container: run it with --privileged."
+    )
 
 
 class Ended(Exception):
@@ -106,7 +177,12 @@ class Worker:
 
     def __init__(self, folder, trusted=False, stop=None):
         self.stop = stop or threading.Event()
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "start_new_session": True}
+        quiet = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.DEVNULL,
+            "start_new_session": True,
+        }
         if trusted:
             line = f"import sys; sys.path.insert(0, {str(INSIDE)!r}); import worker; worker.main({str(folder)!r})"
             self.process = subprocess.Popen([sys.executable, "-I", "-c", line], **quiet)
@@ -130,7 +206,7 @@ class Worker:
     def __exit__(self, *_):
         for stop in (lambda: os.killpg(self.process.pid, 9), self.process.kill):
             try:
-                stop()                                      # bubblewrap takes everything inside with it
+                stop()  # bubblewrap takes everything inside with it
             except ProcessLookupError:
                 pass
         self.process.wait()
@@ -163,7 +239,9 @@ class Worker:
                     code = self.process.wait(max(left, 0))
                 except subprocess.TimeoutExpired:
                     raise Ended("It gave no answer in time.") from None
-                raise Ended(f"Its process ended before it answered (exit code {code}): os._exit, a crash, or more memory than is allowed.")
+                raise Ended(
+                    f"Its process ended before it answered (exit code {code}): os._exit, a crash, or more memory than is allowed."
+                )
             self.buffer += part or b""
             self.total += len(part or b"")
             if self.total > TOTAL:
@@ -183,7 +261,7 @@ def observed(record, values, n_gradients):
         known = isinstance(kind, type) and issubclass(kind, Exception)
         try:
             return Observation(error=(kind if known else Exception)(says[:300]))
-        except Exception:                                   # some want other arguments
+        except Exception:  # some want other arguments
             return Observation(error=Exception(says[:300]))
     if len(values) != 2 or not isinstance(values[1], tuple) or len(values[1]) != n_gradients:
         raise Ended("What it sent is no answer in the agreed form.")
@@ -248,7 +326,9 @@ def _write_job(folder, sources, tasks, timeout, trusted):
             cases.append({"at": len(values), "names": list(case.kwargs), "tracked": list(case.gradients)})
             values += [tuple(case.args), tuple(case.kwargs.values())]
         call = inspect.getsource(exercise.call) if exercise.call else None
-        described.append({"name": exercise.name, "call": call, "forbidden": list(exercise.from_scratch), "cases": cases})
+        described.append(
+            {"name": exercise.name, "call": call, "forbidden": list(exercise.from_scratch), "cases": cases}
+        )
     limits = {} if trusted else {**LIMITS, "CPU": int((len(tasks) + 1) * timeout + START)}
     cells = [[source, without_magics(source)] for source in sources]
     job = {"limits": limits, "cells": cells, "names": [e.name for e, _ in tasks], "tasks": described}

@@ -1,4 +1,5 @@
 """Finding and reading what learners handed in. Nothing of it runs here."""
+
 import functools
 import json
 import re
@@ -8,20 +9,64 @@ from pathlib import Path
 
 from ..settings import COURSE
 
-LARGEST = 10_000_000                           # bytes of a file
-LONGEST = 1_000_000                            # characters of code
-ODD_MODULES = {"os", "sys", "subprocess", "socket", "ctypes", "inspect", "gc", "signal", "multiprocessing", "threading", "pickle", "marshal",
-               "importlib", "builtins", "shutil", "pathlib", "requests", "urllib", "resource", "pty", "mmap", "aigc_lessons",
-               "worker", "frames", "observing", "__main__"}
-ODD_NAMES = {"eval", "exec", "__import__", "compile", "globals", "open", "setattr", "getattr", "_getframe", "currentframe", "__torch_function__",
-             "__torch_dispatch__", "__subclasses__", "TorchDispatchMode", "TorchFunctionMode", "__builtins__", "_convolution",
-             "mkldnn_convolution", "to_mkldnn"}
+LARGEST = 10_000_000  # bytes of a file
+LONGEST = 1_000_000  # characters of code
+ODD_MODULES = {
+    "os",
+    "sys",
+    "subprocess",
+    "socket",
+    "ctypes",
+    "inspect",
+    "gc",
+    "signal",
+    "multiprocessing",
+    "threading",
+    "pickle",
+    "marshal",
+    "importlib",
+    "builtins",
+    "shutil",
+    "pathlib",
+    "requests",
+    "urllib",
+    "resource",
+    "pty",
+    "mmap",
+    "aigc_lessons",
+    "worker",
+    "frames",
+    "observing",
+    "__main__",
+}
+ODD_NAMES = {
+    "eval",
+    "exec",
+    "__import__",
+    "compile",
+    "globals",
+    "open",
+    "setattr",
+    "getattr",
+    "_getframe",
+    "currentframe",
+    "__torch_function__",
+    "__torch_dispatch__",
+    "__subclasses__",
+    "TorchDispatchMode",
+    "TorchFunctionMode",
+    "__builtins__",
+    "_convolution",
+    "mkldnn_convolution",
+    "to_mkldnn",
+}
 FROM = r"\bfrom[\s\\]+([\w.]+)[\s\\]+import\b"
 
 
 @dataclass(frozen=True)
 class Submission:
     """A file that was handed in. `problem`: why it cannot be graded, or None."""
+
     learner: str
     lesson: int | None
     path: Path
@@ -44,15 +89,21 @@ def find(root, lessons, lesson=None):
     found = []
     for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in (".ipynb", ".py")):
         below = path.relative_to(root)
-        if any(part.startswith(".") for part in below.parts):                       # .ipynb_checkpoints and their like
+        if any(part.startswith(".") for part in below.parts):  # .ipynb_checkpoints and their like
             continue
-        match = re.fullmatch(r"(?:(.*?)[ _-]+)?(\d\d)(?:[ _.-].*)?", path.stem) if len(below.parts) == 1 else re.match(r"()(\d\d)(?!\d)", path.stem)
+        match = (
+            re.fullmatch(r"(?:(.*?)[ _-]+)?(\d\d)(?:[ _.-].*)?", path.stem)
+            if len(below.parts) == 1
+            else re.match(r"()(\d\d)(?!\d)", path.stem)
+        )
         named = int(match[2]) if match else lesson
         learner = below.parts[0] if len(below.parts) > 1 else match[1] if match and match[1] else path.stem
         if lesson is not None and named != lesson:
             continue
         problem = None
-        if path.is_symlink() or any(parent.is_symlink() for parent in path.parents if parent.is_relative_to(root) and parent != root):
+        if path.is_symlink() or any(
+            parent.is_symlink() for parent in path.parents if parent.is_relative_to(root) and parent != root
+        ):
             problem = "It is a symbolic link; hand in the file itself."
         elif not path.is_file():
             problem = "It is no file."
@@ -64,15 +115,28 @@ def find(root, lessons, lesson=None):
     twice = {}
     for s in found:
         twice.setdefault((s.learner, s.lesson), []).append(s)
-    return [Submission(s.learner, s.lesson, s.path, printable(f"There are {len(same)} files for this learner and lesson: "
-                                                              f"{', '.join(str(other.path.relative_to(root)) for other in same)}. Keep one."))
-            if s.problem is None and len(same := twice[s.learner, s.lesson]) > 1 else s for s in found]
+    return [
+        Submission(
+            s.learner,
+            s.lesson,
+            s.path,
+            printable(
+                f"There are {len(same)} files for this learner and lesson: "
+                f"{', '.join(str(other.path.relative_to(root)) for other in same)}. Keep one."
+            ),
+        )
+        if s.problem is None and len(same := twice[s.learner, s.lesson]) > 1
+        else s
+        for s in found
+    ]
 
 
 def read(path):
     """The code of a submission: a list of sources, one a cell. Raises ValueError with a sentence for the learner."""
     if path.stat().st_size > LARGEST:
-        raise ValueError(f"The file has {path.stat().st_size:,} bytes; accepted are {LARGEST:,}. Clear the outputs and save it again.")
+        raise ValueError(
+            f"The file has {path.stat().st_size:,} bytes; accepted are {LARGEST:,}. Clear the outputs and save it again."
+        )
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -99,10 +163,12 @@ def _of_bearable_length(sources):
 
 def without_magics(source):
     """A cell's code with `pass` for each line that only Jupyter understands: %time f(), !ls, files = !ls, name?."""
+
     def plain(line):
         text = line.strip()
         magic = re.match(r"%%?\w|[!?]|\w+\s*=\s*[%!]", text) or (text.endswith("?") and "#" not in text)
-        return line[:len(line) - len(line.lstrip())] + "pass" if magic else line
+        return line[: len(line) - len(line.lstrip())] + "pass" if magic else line
+
     return "\n".join(map(plain, source.splitlines()))
 
 
@@ -115,7 +181,7 @@ def flags(sources):
     for source in sources:
         if source.strip() in _handed_out():
             continue
-        text = unicodedata.normalize("NFKC", source)                                # as Python reads names
+        text = unicodedata.normalize("NFKC", source)  # as Python reads names
         for names in re.findall(r"\bimport[\s\\]+([^\n;#(]+)", re.sub(FROM, "", text)):
             modules = {name.split()[0] for name in names.split(",") if name.strip()}
             seen |= {f"imports {name}" for name in modules if name.split(".")[0] in ODD_MODULES - {"aigc_lessons"}}

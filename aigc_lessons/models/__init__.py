@@ -1,4 +1,5 @@
 """One file a model family. A model has optimizers() and training_step(batch, optimizers); see CONTRIBUTING.md."""
+
 from .classifier import Classifier
 from .conditional import CGAN, CVAE, ProjectionGAN
 from .cyclegan import CycleGAN
@@ -9,5 +10,17 @@ from .restoration import Denoiser, SuperResolver
 from .vae import VAE
 from .wgan import WGAN
 
-__all__ = ["CGAN", "CVAE", "DCGAN", "VAE", "WGAN", "Classifier", "CycleGAN", "Denoiser", "Inpainter", "Pix2Pix",
-           "ProjectionGAN", "SuperResolver"]
+__all__ = [
+    "CGAN",
+    "CVAE",
+    "DCGAN",
+    "VAE",
+    "WGAN",
+    "Classifier",
+    "CycleGAN",
+    "Denoiser",
+    "Inpainter",
+    "Pix2Pix",
+    "ProjectionGAN",
+    "SuperResolver",
+]

@@ -1,4 +1,5 @@
 """What models share: what they check, so that they refuse alike, and how a network is applied to many pictures."""
+
 from contextlib import contextmanager
 
 import torch
@@ -12,10 +13,14 @@ def halvings(who, image_shape, smallest):
     c, h, w = image_shape
     sizes = [smallest * 2**i for i in range(1, 5)]
     if h != w or h not in sizes:
-        raise ValueError(f"{who}(image_shape={tuple(image_shape)}): it makes squares of side {', '.join(map(str, sizes))}. "
-                         "Load the data at one of these sizes: al.data.load(name, size=32).")
+        raise ValueError(
+            f"{who}(image_shape={tuple(image_shape)}): it makes squares of side {', '.join(map(str, sizes))}. "
+            "Load the data at one of these sizes: al.data.load(name, size=32)."
+        )
     if c not in (1, 3):
-        raise ValueError(f"{who}(image_shape={tuple(image_shape)}): accepted are 1 channel (grey) or 3 (colour), not {c}.")
+        raise ValueError(
+            f"{who}(image_shape={tuple(image_shape)}): accepted are 1 channel (grey) or 3 (colour), not {c}."
+        )
     return sizes.index(h) + 1
 
 
@@ -30,13 +35,17 @@ def check_fits(model, images):
     """Raises ValueError unless the images have the shape that `model` was built for."""
     if tuple(images.shape[1:]) != model.image_shape:
         who = type(model).__name__
-        raise ValueError(f"This {who} takes images of shape {model.image_shape} and got {tuple(images.shape[1:])}. "
-                         f"Load the data at that size, or build the {who} with image_shape=ds.images.shape[1:].")
+        raise ValueError(
+            f"This {who} takes images of shape {model.image_shape} and got {tuple(images.shape[1:])}. "
+            f"Load the data at that size, or build the {who} with image_shape=ds.images.shape[1:]."
+        )
 
 
 def check_unconditional(who, labels):
     if labels is not None:
-        raise ValueError(f"This {who} was not told any labels and cannot be asked for some. Call sample(n) without labels=.")
+        raise ValueError(
+            f"This {who} was not told any labels and cannot be asked for some. Call sample(n) without labels=."
+        )
 
 
 def check_labels(who, labels, n, n_classes):
@@ -48,14 +57,20 @@ def check_labels(who, labels, n, n_classes):
         return torch.arange(n) % n_classes
     labels = torch.as_tensor(labels)
     if labels.dtype == torch.bool or labels.is_floating_point() or labels.is_complex():
-        raise TypeError(f"{who} got labels of type {labels.dtype}. Accepted: whole numbers (int64), each the index of a class.")
+        raise TypeError(
+            f"{who} got labels of type {labels.dtype}. Accepted: whole numbers (int64), each the index of a class."
+        )
     labels = labels.long().cpu()
     if labels.ndim == 0:
         labels = labels.expand(n)
     if tuple(labels.shape) != (n,):
-        raise ValueError(f"{who} got labels of shape {tuple(labels.shape)} for {n} pictures. Accepted: ({n},), or one number for all.")
+        raise ValueError(
+            f"{who} got labels of shape {tuple(labels.shape)} for {n} pictures. Accepted: ({n},), or one number for all."
+        )
     if n and not (0 <= labels.min() and labels.max() < n_classes):
-        raise ValueError(f"{who} got labels from {labels.min()} to {labels.max()}. It knows {n_classes} classes: accepted are 0 to {n_classes - 1}.")
+        raise ValueError(
+            f"{who} got labels from {labels.min()} to {labels.max()}. It knows {n_classes} classes: accepted are 0 to {n_classes - 1}."
+        )
     return labels
 
 
@@ -64,49 +79,65 @@ def check_mask(who, mask, images):
     n, _, h, w = images.shape
     if not isinstance(mask, torch.Tensor) or tuple(mask.shape) != (n, 1, h, w):
         given = tuple(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
-        raise ValueError(f"{who} got a mask of shape {given} for images of shape {tuple(images.shape)}. "
-                         f"Accepted: {(n, 1, h, w)}, 1 where pixels are known. For one mask on all: mask.expand(n, -1, -1, -1).")
+        raise ValueError(
+            f"{who} got a mask of shape {given} for images of shape {tuple(images.shape)}. "
+            f"Accepted: {(n, 1, h, w)}, 1 where pixels are known. For one mask on all: mask.expand(n, -1, -1, -1)."
+        )
     if not ((mask == 0) | (mask == 1)).all():
-        raise ValueError(f"{who} got a mask with values other than 0 and 1. Accepted: 1 where pixels are known, 0 in the hole. "
-                         "For a mask of grey levels: (mask > 0.5).float().")
+        raise ValueError(
+            f"{who} got a mask with values other than 0 and 1. Accepted: 1 where pixels are known, 0 in the hole. "
+            "For a mask of grey levels: (mask > 0.5).float()."
+        )
     if hollow := (mask.flatten(1).sum(1) == 0).nonzero()[:, 0].tolist():
-        raise ValueError(f"{who}: mask {hollow[0]} leaves no pixel known, so there is nothing to mend from. Accepted: masks with at "
-                         "least one 1. To make pictures from nothing use a generator's sample().")
+        raise ValueError(
+            f"{who}: mask {hollow[0]} leaves no pixel known, so there is nothing to mend from. Accepted: masks with at "
+            "least one 1. To make pictures from nothing use a generator's sample()."
+        )
 
 
 def check_quarters(who, images):
     """Raises unless H and W can be halved twice."""
     if images.shape[-1] % 4 or images.shape[-2] % 4:
-        raise ValueError(f"{who} got pictures of {tuple(images.shape[2:])} pixels. Accepted: height and width that are multiples of 4.")
+        raise ValueError(
+            f"{who} got pictures of {tuple(images.shape[2:])} pixels. Accepted: height and width that are multiples of 4."
+        )
 
 
 def check_channels(who, images, channels, where="pictures"):
     if images.ndim != 4:
         raise ValueError(f"This {who} takes {where} of shape (N, {channels}, H, W) and got {tuple(images.shape)}.")
     if images.shape[1] != channels:
-        raise ValueError(f"This {who} takes {where} with {channels} channels and got {images.shape[1]}. "
-                         "Give grey (1) or colour (3) pictures as it was built, or build it with another number of channels.")
+        raise ValueError(
+            f"This {who} takes {where} with {channels} channels and got {images.shape[1]}. "
+            "Give grey (1) or colour (3) pictures as it was built, or build it with another number of channels."
+        )
 
 
 def check_floats(who, images):
     """Raises unless `images` is float (N, C, H, W) and finite. Noisy pictures may leave [-1, 1]."""
     if isinstance(images, torch.Tensor) and images.is_floating_point():
-        images = torch.where(images.isfinite(), images.clamp(-1, 1), images)        # infinity must not become 1
+        images = torch.where(images.isfinite(), images.clamp(-1, 1), images)  # infinity must not become 1
     check_images(images, who)
 
 
 def pair_of(batch, who):
     """The two image tensors of a batch of two domains. Raises ValueError for one domain, or two that differ in size."""
-    return check_pair(who, [part.images for part in batch if hasattr(part, "images")] if isinstance(batch, tuple) else [])
+    return check_pair(
+        who, [part.images for part in batch if hasattr(part, "images")] if isinstance(batch, tuple) else []
+    )
 
 
 def check_pair(who, domains):
     """The two tensors (N, C, H, W) of `domains`. Raises ValueError for another number of them, or two that differ in size."""
     if len(domains) != 2:
-        raise ValueError(f"A {who} learns from two domains. Give fit a tuple: al.fit(model, (domain_a, domain_b), ...).")
+        raise ValueError(
+            f"A {who} learns from two domains. Give fit a tuple: al.fit(model, (domain_a, domain_b), ...)."
+        )
     a, b = domains
     if a.shape[2:] != b.shape[2:]:
-        raise ValueError(f"A {who} got pictures of {tuple(a.shape[2:])} and {tuple(b.shape[2:])} pixels. Load both domains at one size.")
+        raise ValueError(
+            f"A {who} got pictures of {tuple(a.shape[2:])} and {tuple(b.shape[2:])} pixels. Load both domains at one size."
+        )
     return a, b
 
 
@@ -120,8 +151,10 @@ def check_batch(model, batch):
     if batch.n_classes is None:
         check_labels(who, batch.labels, len(batch.images), model.n_classes)
     elif batch.n_classes > model.n_classes:
-        raise ValueError(f"A label is {batch.n_classes - 1} and this {who} has {model.n_classes} classes: accepted are 0 to "
-                         f"{model.n_classes - 1}. Build it with n_classes=len(ds.classes).")
+        raise ValueError(
+            f"A label is {batch.n_classes - 1} and this {who} has {model.n_classes} classes: accepted are 0 to "
+            f"{model.n_classes - 1}. Build it with n_classes=len(ds.classes)."
+        )
     return batch.images, batch.labels
 
 
@@ -142,8 +175,12 @@ def in_chunks(module, function, *tensors, size=250):
     """function(*tensors) in eval mode, `size` rows at a time on the module's device; float32, where the first tensor is."""
     where = next(module.parameters()).device
     with evaluating(module):
-        return torch.cat([function(*(t.to(where) for t in chunk)).float().to(tensors[0].device)
-                          for chunk in zip(*(t.split(size) for t in tensors))])
+        return torch.cat(
+            [
+                function(*(t.to(where) for t in chunk)).float().to(tensors[0].device)
+                for chunk in zip(*(t.split(size) for t in tensors))
+            ]
+        )
 
 
 def zero_bias(layer):
@@ -163,6 +200,6 @@ def start_from(layer, images):
     """
     if layer.bias.any():
         return
-    mean = images.mean((0, 2, 3)).clamp(-0.95, 0.95)                # a set of one colour would ask for infinity
+    mean = images.mean((0, 2, 3)).clamp(-0.95, 0.95)  # a set of one colour would ask for infinity
     with torch.no_grad():
         layer.bias.copy_(mean.atanh())

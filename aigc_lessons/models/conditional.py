@@ -1,4 +1,5 @@
 """Say what to draw: lesson 31. A GAN told by concatenation, one told by projection, and a conditional VAE."""
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -30,10 +31,25 @@ class CGAN(nn.Module):
         latent_dim, width, ema_decay, lr, betas: as in DCGAN.
     """
 
-    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=64, width=32, ema_decay=0.995, lr=2e-3, betas=(0.5, 0.999)):
+    def __init__(
+        self,
+        image_shape=(1, 32, 32),
+        n_classes=10,
+        latent_dim=64,
+        width=32,
+        ema_decay=0.995,
+        lr=2e-3,
+        betas=(0.5, 0.999),
+    ):
         super().__init__()
         check_counts("CGAN", latent_dim=latent_dim, width=width, n_classes=n_classes)
-        self.image_shape, self.n_classes, self.latent_dim, self.lr, self.betas = tuple(image_shape), n_classes, latent_dim, lr, betas
+        self.image_shape, self.n_classes, self.latent_dim, self.lr, self.betas = (
+            tuple(image_shape),
+            n_classes,
+            latent_dim,
+            lr,
+            betas,
+        )
         self.generator = initialize(generator_network(image_shape, latent_dim + n_classes, width))
         self.discriminator = initialize(discriminator_network(image_shape, width, extra_channels=n_classes))
         self.ema_decay, self.generator_ema = ema_decay, averaged(self.generator, ema_decay)
@@ -44,8 +60,12 @@ class CGAN(nn.Module):
         start_from(self.generator[-2], images)
 
     def optimizers(self):
-        return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
-                "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=self.lr, betas=self.betas, fused=True)}
+        return {
+            "generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
+            "discriminator": torch.optim.Adam(
+                self.discriminator.parameters(), lr=self.lr, betas=self.betas, fused=True
+            ),
+        }
 
     def training_step(self, batch, optimizers):
         real, labels = check_batch(self, batch)
@@ -64,7 +84,9 @@ class CGAN(nn.Module):
         where = next(self.parameters()).device
         labels = check_labels("CGAN", labels, n, self.n_classes).to(where)
         noise = latents(n, self.latent_dim, torch.Generator().manual_seed(seed), where)
-        return in_chunks(self.generator_ema, self.generator_ema, condition(noise, labels, self.n_classes)[:, :, None, None])
+        return in_chunks(
+            self.generator_ema, self.generator_ema, condition(noise, labels, self.n_classes)[:, :, None, None]
+        )
 
 
 class ConditionalBatchNorm2d(nn.Module):
@@ -86,10 +108,15 @@ class ConditionalGenerator(nn.Module):
     def __init__(self, image_shape, n_classes, latent_dim, width):
         super().__init__()
         channels = channel_plan(image_shape, width)
-        self.convs = nn.ModuleList([nn.ConvTranspose2d(latent_dim, channels[0], 4),                             # => (4 width, 4, 4)
-                                    *(nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in zip(channels, channels[1:]))])  # => (b, 2s, 2s)
+        self.convs = nn.ModuleList(
+            [
+                nn.ConvTranspose2d(latent_dim, channels[0], 4),  # => (4 width, 4, 4)
+                # => (b, 2s, 2s)
+                *(nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in zip(channels, channels[1:])),
+            ]
+        )
         self.norms = nn.ModuleList(ConditionalBatchNorm2d(c, n_classes) for c in channels)
-        self.last = zero_bias(nn.ConvTranspose2d(channels[-1], image_shape[0], 4, 2, 1))                        # => (C, H, W)
+        self.last = zero_bias(nn.ConvTranspose2d(channels[-1], image_shape[0], 4, 2, 1))  # => (C, H, W)
 
     def forward(self, noise, labels):
         x = noise[:, :, None, None]
@@ -136,10 +163,26 @@ class ProjectionGAN(nn.Module):
     Args: as CGAN. mismatched: see above.
     """
 
-    def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=64, width=32, mismatched=True, ema_decay=0.995, lr=2e-3, betas=(0.0, 0.9)):
+    def __init__(
+        self,
+        image_shape=(1, 32, 32),
+        n_classes=10,
+        latent_dim=64,
+        width=32,
+        mismatched=True,
+        ema_decay=0.995,
+        lr=2e-3,
+        betas=(0.0, 0.9),
+    ):
         super().__init__()
         check_counts("ProjectionGAN", latent_dim=latent_dim, width=width, n_classes=n_classes)
-        self.image_shape, self.n_classes, self.latent_dim, self.lr, self.betas = tuple(image_shape), n_classes, latent_dim, lr, betas
+        self.image_shape, self.n_classes, self.latent_dim, self.lr, self.betas = (
+            tuple(image_shape),
+            n_classes,
+            latent_dim,
+            lr,
+            betas,
+        )
         self.mismatched = mismatched
         self.generator = initialize(ConditionalGenerator(image_shape, n_classes, latent_dim, width))
         self.discriminator = ProjectionDiscriminator(image_shape, n_classes, width)
@@ -151,17 +194,24 @@ class ProjectionGAN(nn.Module):
         start_from(self.generator.last, images)
 
     def optimizers(self):
-        return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
-                "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=self.lr, betas=self.betas, fused=True)}
+        return {
+            "generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
+            "discriminator": torch.optim.Adam(
+                self.discriminator.parameters(), lr=self.lr, betas=self.betas, fused=True
+            ),
+        }
 
     def training_step(self, batch, optimizers):
         real, labels = check_batch(self, batch)
         fake = self.generator(latents(len(real), self.latent_dim, device=real.device), labels)
 
-        every, fake_logits = self.discriminator.every_label(real).float(), self.discriminator(fake.detach(), labels).float()
+        every, fake_logits = (
+            self.discriminator.every_label(real).float(),
+            self.discriminator(fake.detach(), labels).float(),
+        )
         d_loss = hinge_discriminator_loss(every.gather(1, labels[:, None])[:, 0], fake_logits)
         if self.mismatched:
-            wrong = every.scatter(1, labels[:, None], -torch.inf).max(1).values        # (N,): the most credible wrong label
+            wrong = every.scatter(1, labels[:, None], -torch.inf).max(1).values  # (N,): the most credible wrong label
             d_loss = d_loss + F.relu(1 + wrong).mean()
         update(d_loss, optimizers["discriminator"])
         g_loss = critic_generator_loss(self.discriminator(fake, labels).float())
@@ -189,7 +239,13 @@ class CVAE(nn.Module):
     def __init__(self, image_shape=(1, 32, 32), n_classes=10, latent_dim=16, width=32, beta=1.0, lr=2e-3):
         super().__init__()
         check_counts("CVAE", latent_dim=latent_dim, width=width, n_classes=n_classes)
-        self.image_shape, self.n_classes, self.latent_dim, self.beta, self.lr = tuple(image_shape), n_classes, latent_dim, beta, lr
+        self.image_shape, self.n_classes, self.latent_dim, self.beta, self.lr = (
+            tuple(image_shape),
+            n_classes,
+            latent_dim,
+            beta,
+            lr,
+        )
         self.encoder = encoder_network(image_shape, 2 * latent_dim, width, extra_channels=n_classes)
         self.decoder = decoder_network(latent_dim + n_classes, image_shape, width)
 

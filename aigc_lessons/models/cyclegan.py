@@ -1,4 +1,5 @@
 """Translation without pairs: lesson 44. Zhu et al. 2017, Unpaired Image-to-Image Translation using Cycle-Consistent GANs."""
+
 import torch
 from torch import nn
 
@@ -24,16 +25,20 @@ class ResidualBlock(nn.Module):
 
 def resnet_generator(channels, width, blocks):
     """(N, C, H, W) -> (N, C, H, W) in [-1, 1], H and W multiples of 4. Source: Johnson et al. 2016; Zhu et al. 2017, section 4."""
+
     def layer(conv, out):
         return [conv, nn.InstanceNorm2d(out), nn.ReLU()]
+
     return nn.Sequential(
-        *layer(nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect"), width),    # => (width, H, W)
-        *layer(nn.Conv2d(width, 2 * width, 3, 2, 1), 2 * width),                            # => (2 width, H/2, W/2)
-        *layer(nn.Conv2d(2 * width, 4 * width, 3, 2, 1), 4 * width),                        # => (4 width, H/4, W/4)
+        *layer(nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect"), width),  # => (width, H, W)
+        *layer(nn.Conv2d(width, 2 * width, 3, 2, 1), 2 * width),  # => (2 width, H/2, W/2)
+        *layer(nn.Conv2d(2 * width, 4 * width, 3, 2, 1), 4 * width),  # => (4 width, H/4, W/4)
         *(ResidualBlock(4 * width) for _ in range(blocks)),
-        *layer(nn.ConvTranspose2d(4 * width, 2 * width, 4, 2, 1), 2 * width),               # => (2 width, H/2, W/2)
-        *layer(nn.ConvTranspose2d(2 * width, width, 4, 2, 1), width),                       # => (width, H, W)
-        zero_bias(nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect")), nn.Tanh())     # => (C, H, W)
+        *layer(nn.ConvTranspose2d(4 * width, 2 * width, 4, 2, 1), 2 * width),  # => (2 width, H/2, W/2)
+        *layer(nn.ConvTranspose2d(2 * width, width, 4, 2, 1), width),  # => (width, H, W)
+        zero_bias(nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect")),
+        nn.Tanh(),
+    )  # => (C, H, W)
 
 
 class ImageBuffer:
@@ -45,7 +50,7 @@ class ImageBuffer:
     def __init__(self, capacity):
         if capacity < 0:
             raise ValueError(f"ImageBuffer({capacity}): accepted is a capacity of 0 or more.")
-        self.capacity, self.images = capacity, None                 # (stored so far, C, H, W)
+        self.capacity, self.images = capacity, None  # (stored so far, C, H, W)
 
     def query(self, images, generator=None):
         """Give each picture (C, H, W) of `images` or, once the buffer is full, with probability 1/2 a random stored one,
@@ -61,10 +66,10 @@ class ImageBuffer:
             self.images = stored if self.images is None else torch.cat([self.images.to(images), stored])
         if self.capacity == 0 or len(images) <= room:
             return images.clone()
-        given = [images[:max(room, 0)]]
-        self.images = self.images.to(images)                        # a checkpoint brings them back on the CPU
+        given = [images[: max(room, 0)]]
+        self.images = self.images.to(images)  # a checkpoint brings them back on the CPU
         where = images.device if generator is None else torch.device("cpu")
-        later = images[max(room, 0):]
+        later = images[max(room, 0) :]
         swaps = (torch.rand(len(later), generator=generator, device=where) < 0.5).to(images.device)
         places = torch.randint(self.capacity, (len(later),), generator=generator, device=where).to(images.device)
         for image, swap, place in zip(later.split(1), swaps, places.split(1)):
@@ -83,14 +88,34 @@ class CycleGAN(nn.Module):
         lr, betas: of Adam.
     """
 
-    def __init__(self, channels=3, width=24, blocks=3, cycle_weight=10.0, identity_weight=5.0, buffer=50, lr=5e-4, betas=(0.5, 0.999)):
+    def __init__(
+        self,
+        channels=3,
+        width=24,
+        blocks=3,
+        cycle_weight=10.0,
+        identity_weight=5.0,
+        buffer=50,
+        lr=5e-4,
+        betas=(0.5, 0.999),
+    ):
         super().__init__()
         check_counts("CycleGAN", channels=channels, width=width, blocks=blocks)
         if cycle_weight < 0 or identity_weight < 0:
-            raise ValueError(f"CycleGAN(cycle_weight={cycle_weight}, identity_weight={identity_weight}): accepted are weights of at least 0.")
-        self.channels, self.cycle_weight, self.identity_weight, self.lr, self.betas = channels, cycle_weight, identity_weight, lr, betas
+            raise ValueError(
+                f"CycleGAN(cycle_weight={cycle_weight}, identity_weight={identity_weight}): accepted are weights of at least 0."
+            )
+        self.channels, self.cycle_weight, self.identity_weight, self.lr, self.betas = (
+            channels,
+            cycle_weight,
+            identity_weight,
+            lr,
+            betas,
+        )
         self.to_a, self.to_b = (initialize(resnet_generator(channels, width, blocks)) for _ in range(2))
-        self.discriminator_a, self.discriminator_b = (initialize(patch_discriminator(channels, 2 * width)) for _ in range(2))
+        self.discriminator_a, self.discriminator_b = (
+            initialize(patch_discriminator(channels, 2 * width)) for _ in range(2)
+        )
         self.buffer_a, self.buffer_b = ImageBuffer(buffer), ImageBuffer(buffer)
 
     def begin(self, *domains):
@@ -105,25 +130,40 @@ class CycleGAN(nn.Module):
         return a, b
 
     def optimizers(self):
-        groups = {"generators": [*self.to_a.parameters(), *self.to_b.parameters()],
-                  "discriminators": [*self.discriminator_a.parameters(), *self.discriminator_b.parameters()]}
-        return {name: torch.optim.Adam(weights, lr=self.lr, betas=self.betas, fused=True) for name, weights in groups.items()}
+        groups = {
+            "generators": [*self.to_a.parameters(), *self.to_b.parameters()],
+            "discriminators": [*self.discriminator_a.parameters(), *self.discriminator_b.parameters()],
+        }
+        return {
+            name: torch.optim.Adam(weights, lr=self.lr, betas=self.betas, fused=True)
+            for name, weights in groups.items()
+        }
 
     def training_step(self, batch, optimizers):
         a, b = self._check(*pair_of(batch, "CycleGAN"))
         fake_a, fake_b = self.to_a(b), self.to_b(a)
-        if fake_b.shape != a.shape:                                 # two halvings and two doublings came out elsewhere
+        if fake_b.shape != a.shape:  # two halvings and two doublings came out elsewhere
             check_quarters("CycleGAN", a)
         cycled_a, cycled_b = self.to_a(fake_b).float(), self.to_b(fake_a).float()
         same_a, same_b = (self.to_a(a).float(), self.to_b(b).float()) if self.identity_weight else (a, b)
         g_loss = cyclegan_generator_loss(
-            self.discriminator_a(fake_a).float(), self.discriminator_b(fake_b).float(),
-            a, cycled_a, b, cycled_b, same_a, same_b, self.cycle_weight, self.identity_weight)
+            self.discriminator_a(fake_a).float(),
+            self.discriminator_b(fake_b).float(),
+            a,
+            cycled_a,
+            b,
+            cycled_b,
+            same_a,
+            same_b,
+            self.cycle_weight,
+            self.identity_weight,
+        )
         update(g_loss, optimizers["generators"])
 
         old_a, old_b = self.buffer_a.query(fake_a), self.buffer_b.query(fake_b)
-        d_loss = (least_squares_discriminator_loss(self.discriminator_a(a).float(), self.discriminator_a(old_a).float())
-                  + least_squares_discriminator_loss(self.discriminator_b(b).float(), self.discriminator_b(old_b).float()))
+        d_loss = least_squares_discriminator_loss(
+            self.discriminator_a(a).float(), self.discriminator_a(old_a).float()
+        ) + least_squares_discriminator_loss(self.discriminator_b(b).float(), self.discriminator_b(old_b).float())
         update(d_loss, optimizers["discriminators"])
         cycle = cycle_loss(a, cycled_a) + cycle_loss(b, cycled_b)
         return {"generators": g_loss.detach(), "discriminators": d_loss.detach(), "cycle": cycle.detach()}

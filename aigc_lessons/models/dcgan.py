@@ -1,4 +1,5 @@
 """Deep convolutional GAN: lesson 24. Goodfellow et al. 2014; Radford et al. 2016, DCGAN."""
+
 import torch
 from torch import nn
 
@@ -15,20 +16,22 @@ def channel_plan(image_shape, width):
 def generator_network(image_shape, latent_dim, width):
     """(N, latent_dim, 1, 1) -> (N, C, H, W) in [-1, 1]."""
     channels = channel_plan(image_shape, width)
-    layers = [nn.ConvTranspose2d(latent_dim, channels[0], 4), nn.BatchNorm2d(channels[0]), nn.ReLU()]       # => (4 width, 4, 4)
+    # => (4 width, 4, 4)
+    layers = [nn.ConvTranspose2d(latent_dim, channels[0], 4), nn.BatchNorm2d(channels[0]), nn.ReLU()]
     for a, b in zip(channels, channels[1:]):
-        layers += [nn.ConvTranspose2d(a, b, 4, 2, 1), nn.BatchNorm2d(b), nn.ReLU()]                         # => (b, 2s, 2s)
-    last = zero_bias(nn.ConvTranspose2d(channels[-1], image_shape[0], 4, 2, 1))                             # => (C, H, W)
+        layers += [nn.ConvTranspose2d(a, b, 4, 2, 1), nn.BatchNorm2d(b), nn.ReLU()]  # => (b, 2s, 2s)
+    last = zero_bias(nn.ConvTranspose2d(channels[-1], image_shape[0], 4, 2, 1))  # => (C, H, W)
     return nn.Sequential(*layers, last, nn.Tanh())
 
 
 def discriminator_network(image_shape, width, norm=nn.BatchNorm2d, wrap=lambda layer: layer, extra_channels=0):
     """(N, C + extra_channels, H, W) -> (N,) logits. norm: a layer's normalisation; wrap: what is done to each layer's weights."""
     channels = channel_plan(image_shape, width)[::-1]
-    layers = [wrap(nn.Conv2d(image_shape[0] + extra_channels, channels[0], 4, 2, 1)), nn.LeakyReLU(0.2)]    # => (width, H/2, W/2)
+    # => (width, H/2, W/2)
+    layers = [wrap(nn.Conv2d(image_shape[0] + extra_channels, channels[0], 4, 2, 1)), nn.LeakyReLU(0.2)]
     for a, b in zip(channels, channels[1:]):
-        layers += [wrap(nn.Conv2d(a, b, 4, 2, 1)), norm(b), nn.LeakyReLU(0.2)]                              # => (b, s/2, s/2)
-    return nn.Sequential(*layers, wrap(nn.Conv2d(channels[-1], 1, 4)), nn.Flatten(0))                       # => (N,)
+        layers += [wrap(nn.Conv2d(a, b, 4, 2, 1)), norm(b), nn.LeakyReLU(0.2)]  # => (b, s/2, s/2)
+    return nn.Sequential(*layers, wrap(nn.Conv2d(channels[-1], 1, 4)), nn.Flatten(0))  # => (N,)
 
 
 def initialize(network):
@@ -46,14 +49,15 @@ def gan_step(generator, discriminator, opt_g, opt_d, real, noise):
         (d_loss, g_loss): detached scalars. Reading them here would make an accelerator wait in every step.
     """
     fake = generator(noise)
-    d_loss = discriminator_loss(discriminator(real).float(), discriminator(fake.detach()).float())   # detach: G learns nothing here
+    # detach: G learns nothing here
+    d_loss = discriminator_loss(discriminator(real).float(), discriminator(fake.detach()).float())
     opt_d.zero_grad()
     d_loss.backward()
     opt_d.step()
 
     g_loss = generator_loss(discriminator(fake).float())
     opt_g.zero_grad()
-    g_loss.backward(inputs=list(generator.parameters()))                # and D learns nothing here
+    g_loss.backward(inputs=list(generator.parameters()))  # and D learns nothing here
     opt_g.step()
     return d_loss.detach(), g_loss.detach()
 
@@ -72,7 +76,13 @@ class DCGAN(nn.Module):
     def __init__(self, image_shape=(1, 32, 32), latent_dim=64, width=32, ema_decay=0.995, lr=2e-3, betas=(0.5, 0.999)):
         super().__init__()
         check_counts("DCGAN", latent_dim=latent_dim, width=width)
-        self.image_shape, self.latent_dim, self.ema_decay, self.lr, self.betas = tuple(image_shape), latent_dim, ema_decay, lr, betas
+        self.image_shape, self.latent_dim, self.ema_decay, self.lr, self.betas = (
+            tuple(image_shape),
+            latent_dim,
+            ema_decay,
+            lr,
+            betas,
+        )
         self.generator = initialize(generator_network(image_shape, latent_dim, width))
         self.discriminator = initialize(discriminator_network(image_shape, width))
         self.generator_ema = averaged(self.generator, ema_decay)
@@ -88,8 +98,12 @@ class DCGAN(nn.Module):
         return cls((1, 16, 16), latent_dim=100, width=64)
 
     def optimizers(self):
-        return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
-                "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=self.lr, betas=self.betas, fused=True)}
+        return {
+            "generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
+            "discriminator": torch.optim.Adam(
+                self.discriminator.parameters(), lr=self.lr, betas=self.betas, fused=True
+            ),
+        }
 
     def begin(self, images):
         """Start from the mean of the data: see `start_from`."""
@@ -106,7 +120,9 @@ class DCGAN(nn.Module):
         if len(real) < 2:
             raise ValueError("A DCGAN uses batch norm, which needs more than one picture. Give batch_size=2 or more.")
         noise = self.noise(len(real), device=real.device)
-        d_loss, g_loss = gan_step(self.generator, self.discriminator, optimizers["generator"], optimizers["discriminator"], real, noise)
+        d_loss, g_loss = gan_step(
+            self.generator, self.discriminator, optimizers["generator"], optimizers["discriminator"], real, noise
+        )
         return {"discriminator": d_loss, "generator": g_loss}
 
     def sample(self, n, seed=0, labels=None):

@@ -1,4 +1,5 @@
 """Fill holes: lesson 42. A U-Net told the mask, one with partial convolutions (Liu et al. 2018), and an adversarial one."""
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -42,7 +43,9 @@ class PartialUNet(nn.Module):
     def __init__(self, channels, width, depth=3):
         super().__init__()
         widths = [width * 2**i for i in range(depth + 1)]
-        self.down = nn.ModuleList(nn.ModuleList([PartialConv2d(a, b), PartialConv2d(b, b)]) for a, b in zip([channels, *widths], widths))
+        self.down = nn.ModuleList(
+            nn.ModuleList([PartialConv2d(a, b), PartialConv2d(b, b)]) for a, b in zip([channels, *widths], widths)
+        )
         self.up = Decoder(widths, channels)
 
     def forward(self, images, mask):
@@ -50,16 +53,16 @@ class PartialUNet(nn.Module):
         x, mask = (pad_to_multiple(t, 2 ** (len(self.down) - 1)) for t in (images, mask))
         features = []
         for layers in self.down:
-            if features:                                # features are at least 0, and 0 in the hole: the maximum is a known one
+            if features:  # features are at least 0, and 0 in the hole: the maximum is a known one
                 x, mask = F.max_pool2d(x, 2), F.max_pool2d(mask, 2)
             for layer in layers:
-                x, mask = layer(x, mask)                # (a, 2s, 2s) => (b, s, s); the first level keeps the size
+                x, mask = layer(x, mask)  # (a, 2s, 2s) => (b, s, s); the first level keeps the size
             features.append(x)
         return self.up(features)[..., :h, :w]
 
 
 KINDS = ("box", "strokes", "random")
-POOL = 400                      # masks of each kind, drawn once: drawing a batch of them takes longer than a training step
+POOL = 400  # masks of each kind, drawn once: drawing a batch of them takes longer than a training step
 
 
 class Inpainter(nn.Module):
@@ -103,7 +106,9 @@ class Inpainter(nn.Module):
     def optimizers(self):
         optimizers = {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, fused=True)}
         if self.discriminator:
-            optimizers["discriminator"] = torch.optim.Adam(self.discriminator.parameters(), lr=self.lr / 2, betas=(0.5, 0.999), fused=True)
+            optimizers["discriminator"] = torch.optim.Adam(
+                self.discriminator.parameters(), lr=self.lr / 2, betas=(0.5, 0.999), fused=True
+            )
         return optimizers
 
     def training_step(self, batch, optimizers):
@@ -133,6 +138,6 @@ class Inpainter(nn.Module):
         check_channels("Inpainter", check_images(x, "Inpainter.restore"), self.channels)
         check_mask("Inpainter.restore", mask, x)
         if mask.all():
-            return x.clone()                                    # nothing to mend
+            return x.clone()  # nothing to mend
         mask = mask.to(x)
         return composite(x, in_chunks(self, self, x, mask), mask)

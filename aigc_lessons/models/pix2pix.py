@@ -1,4 +1,5 @@
 """Paired translation: lesson 43. Isola et al. 2017, Image-to-Image Translation with Conditional Adversarial Networks."""
+
 import torch
 from torch import nn
 
@@ -15,12 +16,12 @@ def patch_discriminator(in_channels, width=32, halvings=1, norm=nn.InstanceNorm2
 
     A patch has 16 x 16 pixels for halvings=1, 34 x 34 for 2, 70 x 70 for 3. Source: Isola et al. 2017, section 3.2.2.
     """
-    layers = [nn.Conv2d(in_channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]                        # => (width, H/2, W/2)
+    layers = [nn.Conv2d(in_channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]  # => (width, H/2, W/2)
     for _ in range(1, halvings):
-        layers += [nn.Conv2d(width, 2 * width, 4, 2, 1), norm(2 * width), nn.LeakyReLU(0.2)]    # => (2 width, s/2, s/2)
+        layers += [nn.Conv2d(width, 2 * width, 4, 2, 1), norm(2 * width), nn.LeakyReLU(0.2)]  # => (2 width, s/2, s/2)
         width *= 2
-    layers += [nn.Conv2d(width, 2 * width, 4, 1, 1), norm(2 * width), nn.LeakyReLU(0.2)]        # => (2 width, s - 1, s - 1)
-    return nn.Sequential(*layers, nn.Conv2d(2 * width, 1, 4, 1, 1))                             # => (1, s - 2, s - 2)
+    layers += [nn.Conv2d(width, 2 * width, 4, 1, 1), norm(2 * width), nn.LeakyReLU(0.2)]  # => (2 width, s - 1, s - 1)
+    return nn.Sequential(*layers, nn.Conv2d(2 * width, 1, 4, 1, 1))  # => (1, s - 2, s - 2)
 
 
 class Pix2Pix(nn.Module):
@@ -35,13 +36,23 @@ class Pix2Pix(nn.Module):
 
     paired = True
 
-    def __init__(self, in_channels=3, out_channels=3, width=32, l1_weight=100.0, adversarial=True, lr=5e-4, betas=(0.5, 0.999)):
+    def __init__(
+        self, in_channels=3, out_channels=3, width=32, l1_weight=100.0, adversarial=True, lr=5e-4, betas=(0.5, 0.999)
+    ):
         super().__init__()
         check_counts("Pix2Pix", in_channels=in_channels, out_channels=out_channels, width=width)
         if l1_weight < 0 or l1_weight == 0 and not adversarial:
-            raise ValueError(f"Pix2Pix(l1_weight={l1_weight}, adversarial={adversarial}): accepted is a weight of at least 0, and above 0 "
-                             "without the adversarial loss.")
-        self.in_channels, self.out_channels, self.l1_weight, self.lr, self.betas = in_channels, out_channels, l1_weight, lr, betas
+            raise ValueError(
+                f"Pix2Pix(l1_weight={l1_weight}, adversarial={adversarial}): accepted is a weight of at least 0, and above 0 "
+                "without the adversarial loss."
+            )
+        self.in_channels, self.out_channels, self.l1_weight, self.lr, self.betas = (
+            in_channels,
+            out_channels,
+            l1_weight,
+            lr,
+            betas,
+        )
         self.generator = UNet(in_channels, out_channels, width, depth=3, norm=nn.BatchNorm2d)
         zero_bias(self.generator.up.head)
         self.discriminator = initialize(patch_discriminator(in_channels + out_channels, width)) if adversarial else None
@@ -62,7 +73,11 @@ class Pix2Pix(nn.Module):
 
     def optimizers(self):
         networks = {"generator": self.generator, "discriminator": self.discriminator}
-        return {name: torch.optim.Adam(network.parameters(), lr=self.lr, betas=self.betas, fused=True) for name, network in networks.items() if network}
+        return {
+            name: torch.optim.Adam(network.parameters(), lr=self.lr, betas=self.betas, fused=True)
+            for name, network in networks.items()
+            if network
+        }
 
     def training_step(self, batch, optimizers):
         a, b = self._check(*pair_of(batch, "Pix2Pix"))

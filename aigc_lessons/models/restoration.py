@@ -1,4 +1,5 @@
 """Mend what a camera or a file has spoilt: lesson 41. Zhang et al. 2017, DnCNN: learn the noise, not the picture."""
+
 import torch
 from torch import nn
 
@@ -52,7 +53,9 @@ class Denoiser(nn.Module):
         super().__init__()
         check_counts("Denoiser", channels=channels, width=width)
         if not 0 <= noise[0] <= noise[1] or noise[1] == 0:
-            raise ValueError(f"Denoiser(noise={noise}): accepted are two standard deviations in levels of 255, such as (5, 55).")
+            raise ValueError(
+                f"Denoiser(noise={noise}): accepted are two standard deviations in levels of 255, such as (5, 55)."
+            )
         self.channels, self.noise, self.lr = channels, tuple(noise), lr
         self.network = UNet(channels, channels, width, depth=2)
 
@@ -107,7 +110,9 @@ class SuperResolver(nn.Module):
         check_channels("SuperResolver", batch.images, self.channels)
         sharp = random_colours(random_flips(batch.images))
         if sharp.shape[-1] % 2 or sharp.shape[-2] % 2:
-            raise ValueError(f"A SuperResolver halves pictures to learn from them and got {tuple(sharp.shape[2:])}. Load them at an even size.")
+            raise ValueError(
+                f"A SuperResolver halves pictures to learn from them and got {tuple(sharp.shape[2:])}. Load them at an even size."
+            )
         loss = (self(downscale(sharp)).float() - sharp).abs().mean()
         update(loss, optimizers["super_resolver"])
         return {"loss": loss.detach()}

@@ -1,4 +1,5 @@
 """U-Net: lessons 41 to 43. Ronneberger et al. 2015: down, up again, and at each size a bridge across."""
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -6,7 +7,9 @@ from torch import nn
 
 def conv_block(a, b, norm=nn.Identity):
     """Twice convolution, normalisation, ReLU: (N, a, s, s) => (N, b, s, s)."""
-    return nn.Sequential(nn.Conv2d(a, b, 3, padding=1), norm(b), nn.ReLU(), nn.Conv2d(b, b, 3, padding=1), norm(b), nn.ReLU())
+    return nn.Sequential(
+        nn.Conv2d(a, b, 3, padding=1), norm(b), nn.ReLU(), nn.Conv2d(b, b, 3, padding=1), norm(b), nn.ReLU()
+    )
 
 
 def pad_to_multiple(x, factor):
@@ -27,7 +30,8 @@ class Decoder(nn.Module):
         """features: one tensor a size, the finest first => (N, out_channels, H, W)."""
         *bridges, x = features
         for block, bridge in zip(reversed(self.blocks), reversed(bridges)):
-            x = block(torch.cat([F.interpolate(x, scale_factor=2), bridge], 1))     # (below + here, 2s, 2s) => (here, 2s, 2s)
+            # (below + here, 2s, 2s) => (here, 2s, 2s)
+            x = block(torch.cat([F.interpolate(x, scale_factor=2), bridge], 1))
         return self.head(x)
 
 
@@ -49,6 +53,6 @@ class UNet(nn.Module):
         x = pad_to_multiple(x, 2 ** (len(self.down) - 1))
         features = []
         for block in self.down:
-            x = block(F.max_pool2d(x, 2) if features else x)        # (a, 2s, 2s) => (b, s, s); the first keeps the size
+            x = block(F.max_pool2d(x, 2) if features else x)  # (a, 2s, 2s) => (b, s, s); the first keeps the size
             features.append(x)
         return self.up(features)[..., :h, :w]

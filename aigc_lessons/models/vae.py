@@ -1,4 +1,5 @@
 """Variational autoencoder: lesson 22. Kingma and Welling 2014, Auto-Encoding Variational Bayes."""
+
 import torch
 from torch import nn
 
@@ -9,10 +10,10 @@ from .checks import check_counts, check_fits, check_unconditional, halvings, in_
 
 def encoder_network(image_shape, n_out, width, extra_channels=0):
     """(N, C + extra_channels, H, W) -> (N, n_out). extra_channels: what the encoder is told beside the picture."""
-    channels = [width * 2**i for i in range(halvings("VAE", image_shape, smallest=4))]      # 32 => 16 => 8 => 4: three
+    channels = [width * 2**i for i in range(halvings("VAE", image_shape, smallest=4))]  # 32 => 16 => 8 => 4: three
     layers = []
     for a, b in zip([image_shape[0] + extra_channels, *channels], channels):
-        layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.ReLU()]                      # (a, 2s, 2s) => (b, s, s)
+        layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.ReLU()]  # (a, 2s, 2s) => (b, s, s)
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * 16, n_out))
 
 
@@ -21,7 +22,7 @@ def decoder_network(n_in, image_shape, width):
     channels = [width * 2**i for i in range(halvings("VAE", image_shape, smallest=4))][::-1]
     layers = [nn.Linear(n_in, channels[0] * 16), nn.Unflatten(1, (channels[0], 4, 4))]
     for a, b in zip(channels, [*channels[1:], image_shape[0]]):
-        layers += [nn.ReLU(), nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)]             # (a, s, s) => (b, 2s, 2s)
+        layers += [nn.ReLU(), nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)]  # (a, s, s) => (b, 2s, 2s)
     zero_bias(layers[-1])
     return nn.Sequential(*layers, nn.Tanh())
 
@@ -84,7 +85,9 @@ class VAE(nn.Module):
         Raises ValueError for beta = 0: a plain autoencoder gives no picture a density.
         """
         if self.beta == 0:
-            raise ValueError("bound() of a VAE with beta=0: a plain autoencoder gives no picture a density. Build one with beta above 0.")
+            raise ValueError(
+                "bound() of a VAE with beta=0: a plain autoencoder gives no picture a density. Build one with beta above 0."
+            )
         mu, logvar = self.encode(images.to(next(self.parameters()).device))
         noise = torch.randn(mu.shape, generator=torch.Generator().manual_seed(seed)).to(mu.device)
         reconstruction = self.decode(reparameterize(mu, logvar, noise))

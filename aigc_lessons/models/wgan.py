@@ -2,6 +2,7 @@
 
 Arjovsky et al. 2017 (clipping), Gulrajani et al. 2017 (gradient penalty), Miyato et al. 2018 (spectral norm with hinge).
 """
+
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -26,14 +27,31 @@ class WGAN(nn.Module):
         clip, penalty_weight: strength of the constraint.
     """
 
-    def __init__(self, image_shape=(1, 32, 32), constraint="penalty", latent_dim=64, width=32, critic_steps=2,
-                 clip=0.02, penalty_weight=10.0, ema_decay=0.995, lr=1e-3, betas=(0.0, 0.9)):
+    def __init__(
+        self,
+        image_shape=(1, 32, 32),
+        constraint="penalty",
+        latent_dim=64,
+        width=32,
+        critic_steps=2,
+        clip=0.02,
+        penalty_weight=10.0,
+        ema_decay=0.995,
+        lr=1e-3,
+        betas=(0.0, 0.9),
+    ):
         super().__init__()
         if constraint not in CONSTRAINTS:
             raise ValueError(f"WGAN(constraint={constraint!r}): accepted are {', '.join(CONSTRAINTS)}.")
         check_counts("WGAN", latent_dim=latent_dim, width=width, critic_steps=critic_steps)
         self.image_shape, self.constraint, self.latent_dim = tuple(image_shape), constraint, latent_dim
-        self.critic_steps, self.clip, self.penalty_weight, self.lr, self.betas = critic_steps, clip, penalty_weight, lr, betas
+        self.critic_steps, self.clip, self.penalty_weight, self.lr, self.betas = (
+            critic_steps,
+            clip,
+            penalty_weight,
+            lr,
+            betas,
+        )
         self.generator = initialize(generator_network(image_shape, latent_dim, width))
         wrap = spectral_norm if constraint == "spectral" else lambda layer: layer
         # No batch norm: each picture's score must depend on that picture alone, or its gradient means nothing.
@@ -41,8 +59,10 @@ class WGAN(nn.Module):
         self.ema_decay, self.generator_ema = ema_decay, averaged(self.generator, ema_decay)
 
     def optimizers(self):
-        return {"generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
-                "critic": torch.optim.Adam(self.critic.parameters(), lr=self.lr, betas=self.betas, fused=True)}
+        return {
+            "generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
+            "critic": torch.optim.Adam(self.critic.parameters(), lr=self.lr, betas=self.betas, fused=True),
+        }
 
     def begin(self, images):
         """Start from the mean of the data: see `start_from`."""
@@ -72,7 +92,9 @@ class WGAN(nn.Module):
         real = batch.images
         check_fits(self, real)
         if len(real) < 2:
-            raise ValueError("A WGAN's generator uses batch norm, which needs more than one picture. Give batch_size=2 or more.")
+            raise ValueError(
+                "A WGAN's generator uses batch norm, which needs more than one picture. Give batch_size=2 or more."
+            )
         for _ in range(self.critic_steps):
             loss = self.critic_step(real, optimizers["critic"])
         g_loss = critic_generator_loss(self.critic(self.generator(self.noise(len(real), device=real.device))).float())

@@ -1,4 +1,5 @@
 """Shipped weights, read: safetensors in half precision, and a manifest that says where each came from and what it scores."""
+
 import difflib
 import hashlib
 import json
@@ -26,29 +27,40 @@ def read_weights(name):
     known = manifest()
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
-        raise ValueError(f"There are no shipped weights {name!r}. " + (f"Did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(known)}.")
+        raise ValueError(
+            f"There are no shipped weights {name!r}. "
+            + (f"Did you mean {near[0]!r}? " if near else "")
+            + f"Known: {', '.join(known)}."
+        )
     path = SHIPPED / known[name]["file"]
     again = f"Restore it with `git checkout -- aigc_lessons/shipped`, or make it anew with `{known[name]['command']}`."
     if not path.exists():
         raise FileNotFoundError(f"The weights {name!r} should be in {path}, and that file is missing. {again}")
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != known[name]["sha256"]:
-        raise ValueError(f"The weights {name!r} in {path} are damaged or altered: their sha256 is not the manifest's. {again}")
+        raise ValueError(
+            f"The weights {name!r} in {path} are damaged or altered: their sha256 is not the manifest's. {again}"
+        )
     from safetensors.torch import load
+
     return {k: v.float() if v.is_floating_point() else v for k, v in load(data).items()}
 
 
 def architecture(model):
     """What a checkpoint must fit: the model's class and the shape of each of its tensors."""
-    return {"class": type(model).__name__,
-            "shapes": {k: tuple(v.shape) for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)}}
+    return {
+        "class": type(model).__name__,
+        "shapes": {k: tuple(v.shape) for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)},
+    }
 
 
 def sampled(model, keep=()):
     """{name: tensor} of a model's state, of what its pictures are made with: no discriminator, no critic, and no network that has
     an average. keep: names of networks that are wanted all the same."""
     networks = {name for name, _ in model.named_children()}
-    raw = {name for name in networks if f"{name}_ema" in networks or name.startswith(("discriminator", "critic"))} - set(keep)
+    raw = {
+        name for name in networks if f"{name}_ema" in networks or name.startswith(("discriminator", "critic"))
+    } - set(keep)
     return {k: v for k, v in model.state_dict().items() if isinstance(v, torch.Tensor) and k.split(".")[0] not in raw}
 
 
@@ -66,9 +78,11 @@ def load_weights(model, name):
         first = next(k for k in {**mine, **theirs} if theirs.get(k) != mine.get(k))
         record = manifest()[name]
         arguments = ", ".join(f"{k}={v!r}" for k, v in record["arguments"].items())
-        raise ValueError(f"The weights {name!r} do not fit this {type(model).__name__}: {first} is {theirs.get(first)} there and "
-                         f"{mine.get(first)} here. Build it as al.models.{record['model']}({arguments}), or train it: give steps=.")
-    model.load_state_dict({**model.state_dict(), **tensors})            # what is not shipped, or is no tensor, stays
+        raise ValueError(
+            f"The weights {name!r} do not fit this {type(model).__name__}: {first} is {theirs.get(first)} there and "
+            f"{mine.get(first)} here. Build it as al.models.{record['model']}({arguments}), or train it: give steps=."
+        )
+    model.load_state_dict({**model.state_dict(), **tensors})  # what is not shipped, or is no tensor, stays
     for child, _ in list(model.named_children()):
         average = getattr(model, f"{child}_ema", None)
         if average is not None and not any(k.startswith(f"{child}.") for k in tensors):
@@ -78,5 +92,5 @@ def load_weights(model, name):
 
 def build(name):
     """The model `name`, built as the manifest says, with its shipped weights, in eval mode. Raises as `read_weights` does."""
-    record = manifest()[name] if name in manifest() else read_weights(name)      # an unknown name is refused there
+    record = manifest()[name] if name in manifest() else read_weights(name)  # an unknown name is refused there
     return load_weights(getattr(models, record["model"])(**record["arguments"]), name).eval().to(device())

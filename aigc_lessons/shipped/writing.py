@@ -1,4 +1,5 @@
 """Shipped weights, written: in half precision, and entered in the manifest."""
+
 import hashlib
 import json
 
@@ -8,7 +9,7 @@ from ..files import write_atomically
 from . import reading
 from .reading import manifest, sampled
 
-LIMIT = 2_000_000          # bytes a file
+LIMIT = 2_000_000  # bytes a file
 
 
 def save_weights(model, name, record):
@@ -19,7 +20,11 @@ def save_weights(model, name, record):
     Raises ValueError if they are larger than 2 MB.
     """
     from safetensors.torch import save
-    tensors = {k: (v.half() if v.is_floating_point() else v).contiguous().cpu() for k, v in sampled(model, record.get("keep", ())).items()}
+
+    tensors = {
+        k: (v.half() if v.is_floating_point() else v).contiguous().cpu()
+        for k, v in sampled(model, record.get("keep", ())).items()
+    }
     data = save(tensors)
     if len(data) > LIMIT:
         raise ValueError(f"The weights {name!r} take {len(data):,} bytes. Accepted: {LIMIT:,}. Build a narrower model.")
@@ -28,7 +33,9 @@ def save_weights(model, name, record):
     known = manifest() if (reading.SHIPPED / "manifest.json").exists() else {}
     known[name] = {"file": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **record}
     write_atomically(path, data)
-    write_atomically(reading.SHIPPED / "manifest.json", (json.dumps(dict(sorted(known.items())), indent=1) + "\n").encode())
+    write_atomically(
+        reading.SHIPPED / "manifest.json", (json.dumps(dict(sorted(known.items())), indent=1) + "\n").encode()
+    )
 
 
 def half_precision(model):

@@ -2,10 +2,20 @@
 
 Names are fetched when first used: the first curve loads matplotlib, the first explorer ipywidgets, not before.
 """
+
 from importlib import import_module
 
-_HOMES = {"Picture": "picture", "grid": "grids", "film_strip": "grids", "before_after": "grids",
-          "curve": "plots", "bars": "plots", "heatmap": "plots", "explorer": "explore", "mask_editor": "editor"}
+_HOMES = {
+    "Picture": "picture",
+    "grid": "grids",
+    "film_strip": "grids",
+    "before_after": "grids",
+    "curve": "plots",
+    "bars": "plots",
+    "heatmap": "plots",
+    "explorer": "explore",
+    "mask_editor": "editor",
+}
 __all__ = list(_HOMES)
 
 

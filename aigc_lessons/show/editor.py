@@ -1,4 +1,5 @@
 """Draw the hole to mend: sliders move a brush over the picture, so the keyboard is enough."""
+
 from collections import deque
 
 import ipywidgets
@@ -9,7 +10,7 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from .grids import SHARP, WIDTH, _check_drawable, as_picture, to_pixels
 from .picture import Picture, alert, check_alt
 
-HATCH = np.array([(213, 94, 0), (255, 255, 255)], np.uint8)     # of two colours, one differs from whatever lies beside it
+HATCH = np.array([(213, 94, 0), (255, 255, 255)], np.uint8)  # of two colours, one differs from whatever lies beside it
 
 
 def mask_editor(image, alt="", on_change=None, start=None):
@@ -36,8 +37,10 @@ def mask_editor(image, alt="", on_change=None, start=None):
     image = image[None] if isinstance(image, torch.Tensor) and image.ndim == 3 else image
     _check_drawable(image, "mask_editor")
     if len(image) != 1 or min(image.shape[-2:]) < 2:
-        raise ValueError(f"mask_editor got images of shape {tuple(image.shape)}. Accepted: one, (C, H, W) or (1, C, H, W), "
-                         "of at least 2 x 2 pixels. For the first of a batch: images[:1].")
+        raise ValueError(
+            f"mask_editor got images of shape {tuple(image.shape)}. Accepted: one, (C, H, W) or (1, C, H, W), "
+            "of at least 2 x 2 pixels. For the first of a batch: images[:1]."
+        )
     return MaskEditor(image, alt.strip(), on_change, start)
 
 
@@ -53,18 +56,31 @@ class MaskEditor(ipywidgets.VBox):
     def __init__(self, image, alt, on_change, start):
         h, w = image.shape[-2:]
         side, middle, known = min(h, w), (h // 2, w // 2), torch.ones(1, 1, h, w)
-        self.alt, self._on_change, self._mask, self._place, self._past = alt, on_change, known, middle, deque(maxlen=200)
+        self.alt, self._on_change, self._mask, self._place, self._past = (
+            alt,
+            on_change,
+            known,
+            middle,
+            deque(maxlen=200),
+        )
         self._scale = _zoom(image) * SHARP
         self._pixels = self._enlarged(to_pixels(image.expand(-1, 3, -1, -1))[0])
-        ranges = {"row": (middle[0], 0, h - 1), "column": (middle[1], 0, w - 1),
-                  "brush": (side // 8 | 1, 1, max(3, side // 2 | 1), 2)}                # odd: as far to one side as to the other
-        self.sliders = {name: ipywidgets.IntSlider(*numbers, description=name, layout={"width": "min(480px, 100%)"})
-                        for name, numbers in ranges.items()}
+        ranges = {
+            "row": (middle[0], 0, h - 1),
+            "column": (middle[1], 0, w - 1),
+            "brush": (side // 8 | 1, 1, max(3, side // 2 | 1), 2),
+        }  # odd: as far to one side as to the other
+        self.sliders = {
+            name: ipywidgets.IntSlider(*numbers, description=name, layout={"width": "min(480px, 100%)"})
+            for name, numbers in ranges.items()
+        }
         self.pen = ipywidgets.Checkbox(description="pen down (moving paints)", indent=False)
-        edits = {"Paint": lambda: self._mask.masked_fill(self._under_brush(), 0),
-                 "Erase": lambda: self._mask.masked_fill(self._under_brush(), 1),
-                 "Undo": lambda: self._past.pop() if self._past else self._mask,
-                 "Clear": lambda: known}
+        edits = {
+            "Paint": lambda: self._mask.masked_fill(self._under_brush(), 0),
+            "Erase": lambda: self._mask.masked_fill(self._under_brush(), 1),
+            "Undo": lambda: self._past.pop() if self._past else self._mask,
+            "Clear": lambda: known,
+        }
         self.buttons = {name: ipywidgets.Button(description=name, layout={"width": "80px"}) for name in edits}
         self.screen, self.result = ipywidgets.HTML(), ipywidgets.HTML()
 
@@ -78,8 +94,14 @@ class MaskEditor(ipywidgets.VBox):
         for name, button in self.buttons.items():
             button.on_click(lambda _, name=name: self._show(edits[name](), undoable=name != "Undo"))
         wrap = {"flex_flow": "row wrap"}
-        super().__init__([*self.sliders.values(), self.pen, ipywidgets.Box([*self.buttons.values()], layout=wrap),
-                          ipywidgets.Box([self.screen, self.result], layout=wrap)])
+        super().__init__(
+            [
+                *self.sliders.values(),
+                self.pen,
+                ipywidgets.Box([*self.buttons.values()], layout=wrap),
+                ipywidgets.Box([self.screen, self.result], layout=wrap),
+            ]
+        )
 
     @property
     def mask(self):
@@ -92,11 +114,15 @@ class MaskEditor(ipywidgets.VBox):
     def _checked(self, mask):
         shape, given = tuple(self._mask.shape), tuple(getattr(mask, "shape", ())) or type(mask).__name__
         if not isinstance(mask, torch.Tensor) or given != shape:
-            raise ValueError(f"mask_editor got a mask of shape {given}. Accepted: a tensor {shape}, 1 where pixels are known. "
-                             f"To make one: al.data.draw_masks('strokes', 1, {shape[2:]}).")
+            raise ValueError(
+                f"mask_editor got a mask of shape {given}. Accepted: a tensor {shape}, 1 where pixels are known. "
+                f"To make one: al.data.draw_masks('strokes', 1, {shape[2:]})."
+            )
         if not ((mask == 0) | (mask == 1)).all():
-            raise ValueError("mask_editor got a mask with values other than 0 and 1. Accepted: 1 where pixels are known, 0 in the "
-                             "hole. For a mask of grey levels: (mask > 0.5).float().")
+            raise ValueError(
+                "mask_editor got a mask with values other than 0 and 1. Accepted: 1 where pixels are known, 0 in the "
+                "hole. For a mask of grey levels: (mask > 0.5).float()."
+            )
         return mask.detach().to("cpu", torch.float32, copy=True)
 
     def _under_brush(self, *places):
@@ -108,7 +134,7 @@ class MaskEditor(ipywidgets.VBox):
 
     def _move(self, change):
         before, self._place = self._place, (self.sliders["row"].value, self.sliders["column"].value)
-        paints = self.pen.value and self._place != before                   # another diameter alone paints nothing
+        paints = self.pen.value and self._place != before  # another diameter alone paints nothing
         self._show(self._mask.masked_fill(self._under_brush(before, self._place), 0) if paints else self._mask)
 
     def _show(self, mask, undoable=True):
@@ -122,14 +148,20 @@ class MaskEditor(ipywidgets.VBox):
         if self._on_change is not None:
             try:
                 self.result.value = self._answer()
-            except Exception as error:      # a widget's callback has no cell to raise in
-                self.result.value = alert(f"on_change(mask) raised {type(error).__name__}: {error}\n"
-                                          "Call it in a cell with this editor's mask to see the line.")
+            except Exception as error:  # a widget's callback has no cell to raise in
+                self.result.value = alert(
+                    f"on_change(mask) raised {type(error).__name__}: {error}\n"
+                    "Call it in a cell with this editor's mask to see the line."
+                )
 
     def _answer(self):
         answer = self._on_change(self.mask)
         one = isinstance(answer, torch.Tensor) and (answer.ndim == 3 or len(answer) == 1)
-        return _html(as_picture(answer, f"{self.alt} (the result)", "mask_editor: on_change", zoom=_zoom(answer) if one else None))
+        return _html(
+            as_picture(
+                answer, f"{self.alt} (the result)", "mask_editor: on_change", zoom=_zoom(answer) if one else None
+            )
+        )
 
     def _drawn(self, brush=False):
         """The Picture with its hole hatched, and the brush's outline if asked for."""
@@ -140,7 +172,7 @@ class MaskEditor(ipywidgets.VBox):
         if brush:
             words += f"; brush at row {self._place[0]}, column {self._place[1]}"
             under = self._enlarged(self._under_brush()[0, 0].numpy())
-            canvas[maximum_filter(under, 7) & ~under] = 0                   # dark around, light within: seen on any picture
+            canvas[maximum_filter(under, 7) & ~under] = 0  # dark around, light within: seen on any picture
             canvas[under & ~minimum_filter(under, 7)] = 255
         return Picture(canvas, f"{self.alt} ({words})", 1 / SHARP)
 

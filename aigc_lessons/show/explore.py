@@ -1,4 +1,5 @@
 """Sliders that redraw a picture, and that leave pictures behind wherever widgets cannot run."""
+
 import io
 
 import ipywidgets
@@ -28,12 +29,14 @@ def explorer(draw, alt="", **sliders):
     """
     check_alt(alt, "explorer")
     if not sliders:
-        raise ValueError("explorer got no slider. Give the values of each argument of draw, "
-                         "such as degrees=range(0, 181, 15).")
+        raise ValueError(
+            "explorer got no slider. Give the values of each argument of draw, such as degrees=range(0, 181, 15)."
+        )
     for name, values in sliders.items():
         if not isinstance(values, (list, tuple, range)) or len(values) < 2:
-            raise ValueError(f"explorer got {name}={values!r}. "
-                             "Give a list, tuple or range of at least two values to choose from.")
+            raise ValueError(
+                f"explorer got {name}={values!r}. Give a list, tuple or range of at least two values to choose from."
+            )
     return Explorer(draw, alt.strip(), sliders)
 
 
@@ -47,10 +50,15 @@ class Explorer(ipywidgets.VBox):
     def __init__(self, draw, alt, sliders):
         self.alt, self._draw = alt, draw
         self.sheet = self._contact_sheet(sliders)
-        self.sliders = {name: ipywidgets.SelectionSlider(
-            options=[(_text(value), value) for value in values], description=name,
-            style={"description_width": "initial"}, layout={"width": "min(480px, 100%)"})
-            for name, values in sliders.items()}
+        self.sliders = {
+            name: ipywidgets.SelectionSlider(
+                options=[(_text(value), value) for value in values],
+                description=name,
+                style={"description_width": "initial"},
+                layout={"width": "min(480px, 100%)"},
+            )
+            for name, values in sliders.items()
+        }
         self.screen = ipywidgets.HTML()
         self._redraw()
         for slider in self.sliders.values():
@@ -61,9 +69,11 @@ class Explorer(ipywidgets.VBox):
         values = {name: slider.value for name, slider in self.sliders.items()}
         try:
             self.screen.value = self._picture(values).html
-        except Exception as error:      # a widget's callback has no cell to raise in
+        except Exception as error:  # a widget's callback has no cell to raise in
             call = ", ".join(f"{name}={value!r}" for name, value in values.items())
-            self.screen.value = alert(f"draw({call}) raised {type(error).__name__}: {error}\nCall it in a cell to see the line.")
+            self.screen.value = alert(
+                f"draw({call}) raised {type(error).__name__}: {error}\nCall it in a cell to see the line."
+            )
 
     def _picture(self, values):
         drawn = as_picture(self._draw(**values), self.alt, "explorer: draw")
@@ -73,7 +83,7 @@ class Explorer(ipywidgets.VBox):
     def _contact_sheet(self, sliders):
         start = {name: values[0] for name, values in sliders.items()}
         across = self._picture(start).size[0]
-        columns = max(2, WIDTH // across)                   # as many as fit in a line, and never only one
+        columns = max(2, WIDTH // across)  # as many as fit in a line, and never only one
         rows, labels, shown = [], [], []
         for name, values in sliders.items():
             spread = np.linspace(0, len(values) - 1, min(columns, len(values))).round().astype(int)
@@ -103,7 +113,7 @@ def _thumbnail(picture, widest):
     image = Image.open(io.BytesIO(picture.png)).convert("RGB")
     shrink = SHARP * min(1, widest / picture.size[0])
     size = tuple(max(1, round(side * shrink)) for side in picture.size)
-    enlarged = size[0] >= image.width and picture.size[0] > image.width     # squares stay squares
+    enlarged = size[0] >= image.width and picture.size[0] > image.width  # squares stay squares
     return np.asarray(image.resize(size, Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS))
 
 
@@ -111,5 +121,5 @@ def _centred(image, box):
     canvas = np.full(box, PAPER, np.uint8)
     if image is not None:
         (y, x), (h, w) = (box[:2] - image.shape[:2]) // 2, image.shape[:2]
-        canvas[y:y + h, x:x + w] = image
+        canvas[y : y + h, x : x + w] = image
     return canvas

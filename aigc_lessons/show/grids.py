@@ -1,4 +1,5 @@
 """Images side by side, drawn pixel by pixel: grids, film strips, before and after."""
+
 import math
 from functools import cache
 
@@ -10,10 +11,10 @@ from ..data.image_set import check_images, warn_if_half_range
 from ..data.pixels import to_bytes
 from .picture import Picture, check_alt
 
-WIDTH = 640             # CSS pixels that a sheet aims to fill
-CELL = (80, 192)        # CSS pixels: a cell aims at the first at least, at the second at most
-FONT = 13               # CSS pixels
-SHARP = 2               # sheets with text are drawn twice as fine, for screens that can show it
+WIDTH = 640  # CSS pixels that a sheet aims to fill
+CELL = (80, 192)  # CSS pixels: a cell aims at the first at least, at the second at most
+FONT = 13  # CSS pixels
+SHARP = 2  # sheets with text are drawn twice as fine, for screens that can show it
 INK, PAPER = 40, 255
 
 
@@ -37,7 +38,7 @@ def grid(images, alt="", columns=None, zoom=None, labels=None):
     n = len(images)
     labels = _texts(labels, n, "grid", "labels")
     if columns is None:
-        rows = math.ceil(n / max(8, math.ceil(n ** 0.5)))
+        rows = math.ceil(n / max(8, math.ceil(n**0.5)))
         columns = math.ceil(n / rows)
     columns = min(_whole(columns, "columns"), n)
     return _sheet(to_pixels(images), alt, columns, zoom, labels)
@@ -52,7 +53,9 @@ def as_picture(drawn, alt, who, zoom=None):
         drawn = grid(drawn[None] if drawn.ndim == 3 else drawn, alt, zoom=zoom)
     if not isinstance(drawn, Picture):
         what = f"{type(drawn).__name__} {tuple(getattr(drawn, 'shape', ())) or ''}".strip()
-        raise TypeError(f"{who} returned {what}. Accepted: a Picture, or a tensor (C, H, W) or (N, C, H, W) in [-1, 1].")
+        raise TypeError(
+            f"{who} returned {what}. Accepted: a Picture, or a tensor (C, H, W) or (N, C, H, W) in [-1, 1]."
+        )
     return drawn
 
 
@@ -73,18 +76,16 @@ def film_strip(frames, alt="", captions=None, zoom=None):
     check_alt(alt, "film_strip")
     frames = [frame[None] if getattr(frame, "ndim", 0) == 3 else frame for frame in frames]
     if not frames:
-        raise ValueError("film_strip got no frames. "
-                         "Give a list of images (C, H, W) or of batches (N, C, H, W).")
+        raise ValueError("film_strip got no frames. Give a list of images (C, H, W) or of batches (N, C, H, W).")
     for frame in frames:
         _check_drawable(frame, "film_strip")
     shapes = list(dict.fromkeys(tuple(frame.shape) for frame in frames))
     if len(shapes) > 1:
-        raise ValueError(f"film_strip got frames of shapes {shapes[0]} and {shapes[1]}. "
-                         "Give frames of one shape.")
+        raise ValueError(f"film_strip got frames of shapes {shapes[0]} and {shapes[1]}. Give frames of one shape.")
     n, steps = len(frames[0]), len(frames)
     captions = _texts(captions, steps, "film_strip", "captions")
     labels = None if captions is None else [""] * (n - 1) * steps + captions
-    pixels = np.stack([to_pixels(frame) for frame in frames], axis=1)       # (N, T, H, W[, 3]): an image a row
+    pixels = np.stack([to_pixels(frame) for frame in frames], axis=1)  # (N, T, H, W[, 3]): an image a row
     return _sheet(pixels.reshape(-1, *pixels.shape[2:]), alt, steps, zoom, labels)
 
 
@@ -105,12 +106,15 @@ def before_after(before, after, alt="", titles=("Before", "After"), zoom=None):
     for images in (before, after):
         _check_drawable(images, "before_after")
     if before.shape != after.shape:
-        raise ValueError(f"before_after got shapes {tuple(before.shape)} and {tuple(after.shape)}. "
-                         "Give two batches of one shape. To set grey beside colour: grey.expand(-1, 3, -1, -1); "
-                         "for another size: torch.nn.functional.interpolate.")
+        raise ValueError(
+            f"before_after got shapes {tuple(before.shape)} and {tuple(after.shape)}. "
+            "Give two batches of one shape. To set grey beside colour: grey.expand(-1, 3, -1, -1); "
+            "for another size: torch.nn.functional.interpolate."
+        )
     if len(before) > 16:
-        raise ValueError(f"before_after got {len(before)} pairs, too many for one row. "
-                         "Give at most 16: before[:8], after[:8].")
+        raise ValueError(
+            f"before_after got {len(before)} pairs, too many for one row. Give at most 16: before[:8], after[:8]."
+        )
     titles = _texts(titles, 2, "before_after", "titles")
     pixels = np.concatenate([to_pixels(before), to_pixels(after)])
     if len(before) == 1:
@@ -148,14 +152,14 @@ def lay_out(pixels, alt, columns, gap, zoom, labels=None, heads=None):
     # A label wider than its image widens every column, so that none is cut off.
     left = max(_room(head)[0] for head in heads)
     cell = max(w, *(_room(label)[0] for label in labels))
-    below = [max(_room(label)[1] for label in labels[r * columns:(r + 1) * columns]) for r in range(rows)]
+    below = [max(_room(label)[1] for label in labels[r * columns : (r + 1) * columns]) for r in range(rows)]
     tops = np.concatenate([[0], np.cumsum([h + b + gap for b in below])])
     corners = [(tops[i // columns], left + i % columns * (cell + gap) + (cell - w) // 2) for i in range(n)]
 
     size = (tops[-1] - gap, left + columns * (cell + gap) - gap)
     canvas = np.full((*size, *pixels.shape[3:]), PAPER, np.uint8)
     for image, (y, x) in zip(pixels, corners):
-        canvas[y:y + h, x:x + w] = image
+        canvas[y : y + h, x : x + w] = image
     if any(labels) or any(heads):
         drawing = Image.fromarray(canvas)
         for label, (y, x) in zip(labels, corners):
@@ -170,6 +174,7 @@ def lay_out(pixels, alt, columns, gap, zoom, labels=None, heads=None):
 def _font():
     """matplotlib's DejaVu Sans: at hand wherever the course is, with Greek letters and arrows."""
     import matplotlib
+
     return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", FONT * SHARP)
 
 
@@ -190,11 +195,14 @@ def _check_drawable(images, who):
     check_images(images, who)
     warn_if_half_range(images, who, stacklevel=4)
     if images.numel() == 0:
-        raise ValueError(f"{who} got images of shape {tuple(images.shape)}: there is nothing to draw. "
-                         "Give at least one image.")
+        raise ValueError(
+            f"{who} got images of shape {tuple(images.shape)}: there is nothing to draw. Give at least one image."
+        )
     if images.shape[1] not in (1, 3):
-        raise ValueError(f"{who} got images of {images.shape[1]} channels, shape {tuple(images.shape)}. Accepted: "
-                         "1 (grey) or 3 (colour). To see channels one by one: images.flatten(0, 1)[:, None].")
+        raise ValueError(
+            f"{who} got images of {images.shape[1]} channels, shape {tuple(images.shape)}. Accepted: "
+            "1 (grey) or 3 (colour). To see channels one by one: images.flatten(0, 1)[:, None]."
+        )
 
 
 def _texts(values, n, who, name):
@@ -202,7 +210,7 @@ def _texts(values, n, who, name):
     if values is None:
         return None
     if isinstance(values, str) or len(values) != n:
-        raise ValueError(f"{who} got {name}={values!r}. Give {n} short texts, one for each; \"\" for none.")
+        raise ValueError(f'{who} got {name}={values!r}. Give {n} short texts, one for each; "" for none.')
     return [str(value) for value in (values.tolist() if isinstance(values, torch.Tensor) else values)]
 
 

@@ -1,4 +1,5 @@
 """A picture with alternative text, which JupyterLab, GitHub and nbconvert show alike."""
+
 import base64
 import html
 import io
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-EXACT_BYTES = 32_000    # a coloured PNG larger than this is reduced to 256 colours
+EXACT_BYTES = 32_000  # a coloured PNG larger than this is reduced to 256 colours
 
 
 class Picture:
@@ -44,9 +45,11 @@ class Picture:
         """A <figure>. The caption is for eyes only: a screen reader speaks the same words with the image."""
         text = html.escape(self.alt, quote=True)
         data = base64.b64encode(self.png).decode()
-        return (f'<figure style="margin:0"><img alt="{text}" width="{self.size[0]}" height="{self.size[1]}" '
-                f'style="{self._style}" src="data:image/png;base64,{data}">'
-                f'<figcaption aria-hidden="true" style="font-size:0.9em">{text}</figcaption></figure>')
+        return (
+            f'<figure style="margin:0"><img alt="{text}" width="{self.size[0]}" height="{self.size[1]}" '
+            f'style="{self._style}" src="data:image/png;base64,{data}">'
+            f'<figcaption aria-hidden="true" style="font-size:0.9em">{text}</figcaption></figure>'
+        )
 
     def described(self, alt):
         """The same picture with another alternative text."""
@@ -74,9 +77,11 @@ class Picture:
 def check_alt(alt, who):
     """Raise ValueError unless `alt` is text. Returns it without surrounding blanks."""
     if not isinstance(alt, str) or not alt.strip():
-        raise ValueError(f"{who} got alt={alt!r}. Every picture needs alternative text: whoever cannot see it "
-                         "reads or hears this instead. Say in one sentence what is to be seen, "
-                         'such as alt="64 digits sampled from a DCGAN after 1200 steps".')
+        raise ValueError(
+            f"{who} got alt={alt!r}. Every picture needs alternative text: whoever cannot see it "
+            "reads or hears this instead. Say in one sentence what is to be seen, "
+            'such as alt="64 digits sampled from a DCGAN after 1200 steps".'
+        )
     return alt.strip()
 
 

@@ -1,4 +1,5 @@
 """Measured numbers as pictures: curves, bars with intervals, heat maps. Without pyplot, so nothing global is left."""
+
 import math
 
 import numpy as np
@@ -13,10 +14,10 @@ from .picture import Picture, check_alt
 # Okabe and Ito's palette: colour-blind readers can tell these apart. The styles do without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))
-ROUND = [1, 2, 2.5, 5, 10]      # ticks fall on multiples of these
+ROUND = [1, 2, 2.5, 5, 10]  # ticks fall on multiples of these
 INK, FAINT = "#333333", "#DDDDDD"
-WIDTH = 6.4             # inches, at 100 CSS pixels each
-DPI = 400 / 3           # a third finer than CSS pixels: sharp, and still quick to draw and small to store
+WIDTH = 6.4  # inches, at 100 CSS pixels each
+DPI = 400 / 3  # a third finer than CSS pixels: sharp, and still quick to draw and small to store
 
 
 def curve(series, alt="", x=None, xlabel="step", ylabel="", log=False, bands=None):
@@ -43,25 +44,28 @@ def curve_figure(series, x=None, xlabel="step", ylabel="", log=False, bands=None
     """The matplotlib Figure of `curve`, with the same arguments and errors."""
     _named(series, "curve")
     series = {name: _numbers(values, f"curve: series {name!r}") for name, values in series.items()}
-    bands = {name: [_numbers(edge, f"curve: band {name!r}") for edge in edges]
-             for name, edges in (bands or {}).items()}
+    bands = {name: [_numbers(edge, f"curve: band {name!r}") for edge in edges] for name, edges in (bands or {}).items()}
     if x is not None:
         x = _numbers(x, "curve: x")
     for name, edges in bands.items():
         if name not in series:
-            raise ValueError(f"curve got a band for {name!r}. "
-                             f"Accepted: the names of the series, {', '.join(map(repr, series))}.")
+            raise ValueError(
+                f"curve got a band for {name!r}. Accepted: the names of the series, {', '.join(map(repr, series))}."
+            )
         if len(edges) != 2 or any(len(edge) != len(series[name]) for edge in edges):
-            raise ValueError(f"curve: band {name!r} has lengths {[len(edge) for edge in edges]}. "
-                             f"Give (low, high), each of the series' {len(series[name])} values.")
+            raise ValueError(
+                f"curve: band {name!r} has lengths {[len(edge) for edge in edges]}. "
+                f"Give (low, high), each of the series' {len(series[name])} values."
+            )
     for name, values in series.items():
         if x is not None and len(x) != len(values):
-            raise ValueError(f"curve: series {name!r} has {len(values)} values for {len(x)} in x. "
-                             "Give one for each.")
+            raise ValueError(f"curve: series {name!r} has {len(values)} values for {len(x)} in x. Give one for each.")
         lowest = min(part.min() for part in [values, *bands.get(name, [])])
         if log and lowest <= 0:
-            raise ValueError(f"curve(log=True): series {name!r} goes down to {lowest:.4g}, "
-                             "and only values above 0 have a logarithm. Leave out log=True.")
+            raise ValueError(
+                f"curve(log=True): series {name!r} goes down to {lowest:.4g}, "
+                "and only values above 0 have a logarithm. Leave out log=True."
+            )
 
     figure, axes = _figure(3.4)
     for i, (name, values) in enumerate(series.items()):
@@ -69,8 +73,16 @@ def curve_figure(series, x=None, xlabel="step", ylabel="", log=False, bands=None
         across = np.arange(len(values)) if x is None else x
         if name in bands:
             axes.fill_between(across, *bands[name], color=colour, alpha=0.18, linewidth=0)
-        axes.plot(across, values, color=colour, linestyle=STYLES[i % len(STYLES)], linewidth=1.8, label=name,
-                  marker="o" if len(values) <= 12 else None, markersize=4)
+        axes.plot(
+            across,
+            values,
+            color=colour,
+            linestyle=STYLES[i % len(STYLES)],
+            linewidth=1.8,
+            label=name,
+            marker="o" if len(values) <= 12 else None,
+            markersize=4,
+        )
     if log:
         axes.set_yscale("log")
         bottom, top = axes.get_ylim()
@@ -86,8 +98,15 @@ def curve_figure(series, x=None, xlabel="step", ylabel="", log=False, bands=None
     axes.set_ylabel(ylabel or (next(iter(series)) if len(series) == 1 else ""))
     if len(series) > 1:
         # Above the axes a legend never hides a line, and need not look for a free corner.
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=_legend_columns(series), frameon=False,
-                    borderaxespad=0.2, handlelength=2.6, columnspacing=1.6)
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(-0.02, 1),
+            ncols=_legend_columns(series),
+            frameon=False,
+            borderaxespad=0.2,
+            handlelength=2.6,
+            columnspacing=1.6,
+        )
     return _fit(figure, axes)
 
 
@@ -114,30 +133,34 @@ def bars_figure(values, intervals=None, xlabel=""):
     """The matplotlib Figure of `bars`, with the same arguments and errors."""
     values = {name: _numbers([value], f"bars: {name!r}")[0] for name, value in _named(values, "bars").items()}
     if intervals is not None and set(intervals) != set(values):
-        raise ValueError(f"bars got values for {list(values)} and intervals for {list(intervals)}. "
-                         "Give one interval (low, high) for each value, or none at all.")
+        raise ValueError(
+            f"bars got values for {list(values)} and intervals for {list(intervals)}. "
+            "Give one interval (low, high) for each value, or none at all."
+        )
     intervals = {name: _numbers(ends, f"bars: interval {name!r}") for name, ends in (intervals or {}).items()}
     for name, ends in intervals.items():
         if len(ends) != 2 or not ends[0] <= values[name] <= ends[1]:
-            raise ValueError(f"bars: interval {name!r} is {tuple(ends.tolist())} around {values[name]:.4g}. "
-                             "Give (low, high) with low <= value <= high.")
+            raise ValueError(
+                f"bars: interval {name!r} is {tuple(ends.tolist())} around {values[name]:.4g}. "
+                "Give (low, high) with low <= value <= high."
+            )
 
     figure, axes = _figure(0.8 + 0.36 * len(values))
     for row, (name, value) in enumerate(values.items()):
         if intervals:
             low, high = intervals[name]
-            axes.plot([low, high], [row, row], color=COLOURS[0], linewidth=5, alpha=0.35,
-                      solid_capstyle="butt")
+            axes.plot([low, high], [row, row], color=COLOURS[0], linewidth=5, alpha=0.35, solid_capstyle="butt")
             axes.plot([value], [row], "o", color=COLOURS[0], markersize=7)
         else:
             axes.barh(row, value, height=0.62, color=COLOURS[0])
     ends = [*values.values(), *np.ravel(list(intervals.values()))]
-    digits = _decimals([] if intervals else ends, np.ptp(ends))      # with an interval, no more than it can tell
+    digits = _decimals([] if intervals else ends, np.ptp(ends))  # with an interval, no more than it can tell
     if min(ends) < 0 < max(ends):
-        axes.axvline(0, color="#666666", linewidth=1)             # which side of zero is what such a picture is about
+        axes.axvline(0, color="#666666", linewidth=1)  # which side of zero is what such a picture is about
     for row, value in enumerate(values.values()):
-        axes.annotate(f"{value:.{digits}f}", (1.01, row), xycoords=("axes fraction", "data"),
-                      va="center_baseline", color=INK)
+        axes.annotate(
+            f"{value:.{digits}f}", (1.01, row), xycoords=("axes fraction", "data"), va="center_baseline", color=INK
+        )
     axes.set_yticks(range(len(values)), list(values))
     axes.set_ylim(len(values) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
@@ -170,32 +193,36 @@ def heatmap(values, alt="", signed=False, cells=False):
 def heatmap_figure(values, signed=False, cells=False):
     """The matplotlib Figure of `heatmap`, with the same arguments and errors."""
     panels = _named(values, "heatmap") if isinstance(values, dict) else {"": values}
-    panels = {title: _numbers(matrix, f"heatmap {title!r}" if title else "heatmap", ndim=2)
-              for title, matrix in panels.items()}
+    panels = {
+        title: _numbers(matrix, f"heatmap {title!r}" if title else "heatmap", ndim=2)
+        for title, matrix in panels.items()
+    }
     if cells and max(max(matrix.shape) for matrix in panels.values()) > 12:
-        raise ValueError(f"heatmap(cells=True) got {[matrix.shape for matrix in panels.values()]}. "
-                         "Numbers fit in at most 12 x 12 cells; leave out cells=True.")
+        raise ValueError(
+            f"heatmap(cells=True) got {[matrix.shape for matrix in panels.values()]}. "
+            "Numbers fit in at most 12 x 12 cells; leave out cells=True."
+        )
     if cells:
         norms = [_norm([matrix], signed) for matrix in panels.values()]
     else:
         norms = [_norm(panels.values(), signed)] * len(panels)
-    side = 3.0 if len(panels) < 3 else 2.2      # inches, of the longer side of a panel
+    side = 3.0 if len(panels) < 3 else 2.2  # inches, of the longer side of a panel
     widths, heights = zip(*(np.array(matrix.shape[::-1]) / max(matrix.shape) for matrix in panels.values()))
-    size = (side * sum(widths) + 0.1 * len(panels) + (0 if cells else 0.55),        # room for the colour bar
-            side * max(heights) + (0.35 if any(panels) else 0.1))                   # room for the titles
+    size = (
+        side * sum(widths) + 0.1 * len(panels) + (0 if cells else 0.55),  # room for the colour bar
+        side * max(heights) + (0.35 if any(panels) else 0.1),
+    )  # room for the titles
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     all_axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=widths)[0]
     for axes, norm, (title, matrix) in zip(all_axes, norms, panels.items()):
-        picture = axes.imshow(matrix, norm=norm, cmap="RdBu_r" if signed else "viridis",
-                              interpolation="nearest")
+        picture = axes.imshow(matrix, norm=norm, cmap="RdBu_r" if signed else "viridis", interpolation="nearest")
         axes.set_title(title, fontsize=11, color=INK)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color("#999999")
         if cells:
             _write_numbers(axes, matrix, picture, 72 * side / max(matrix.shape))
     if not cells:
-        bar = figure.colorbar(picture, ax=all_axes, fraction=0.08, pad=0.03,
-                              ticks=MaxNLocator(5, steps=ROUND))
+        bar = figure.colorbar(picture, ax=all_axes, fraction=0.08, pad=0.03, ticks=MaxNLocator(5, steps=ROUND))
         bar.outline.set_visible(False)
     return figure
 
@@ -205,7 +232,7 @@ def _norm(matrices, signed):
     low, high = min(matrix.min() for matrix in matrices), max(matrix.max() for matrix in matrices)
     if signed:
         low, high = min(low, -high), max(high, -low)
-    if low == high:                         # one value everywhere: any range that holds it
+    if low == high:  # one value everywhere: any range that holds it
         low, high = low - 0.5, high + 0.5
     return Normalize(low, high)
 
@@ -216,8 +243,9 @@ def _write_numbers(axes, matrix, picture, points):
     size = min(12, 1.3 * points / max(map(len, texts.values())))
     for (row, column), text in texts.items():
         brightness = np.dot(picture.to_rgba(matrix[row, column])[:3], (0.299, 0.587, 0.114))
-        axes.text(column, row, text, ha="center", va="center", fontsize=size,
-                  color="white" if brightness < 0.5 else "black")
+        axes.text(
+            column, row, text, ha="center", va="center", fontsize=size, color="white" if brightness < 0.5 else "black"
+        )
 
 
 def _figure(height):
@@ -235,10 +263,12 @@ def _fit(figure, axes, margin=6):
     """Give the axes all the room that their texts leave. Half the time of matplotlib's layout, which looks twice."""
     whole, plot = figure.bbox, axes.bbox
     texts = axes.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
-    figure.subplots_adjust(left=(plot.x0 - texts.x0 + margin) / whole.width,
-                           right=1 - (texts.x1 - plot.x1 + margin) / whole.width,
-                           bottom=(plot.y0 - texts.y0 + margin) / whole.height,
-                           top=1 - (texts.y1 - plot.y1 + margin) / whole.height)
+    figure.subplots_adjust(
+        left=(plot.x0 - texts.x0 + margin) / whole.width,
+        right=1 - (texts.x1 - plot.x1 + margin) / whole.width,
+        bottom=(plot.y0 - texts.y0 + margin) / whole.height,
+        top=1 - (texts.y1 - plot.y1 + margin) / whole.height,
+    )
     return figure
 
 
@@ -274,10 +304,13 @@ def _numbers(values, who, ndim=1):
         values = [v.item() if isinstance(v, torch.Tensor) else v for v in values] if ndim == 1 else values
     array = np.array(values, dtype=np.float64)
     if array.ndim != ndim or array.size == 0:
-        raise ValueError(f"{who} has shape {array.shape}. "
-                         f"Accepted: {('(N,)', '(H, W)')[ndim - 1]} with at least one number.")
+        raise ValueError(
+            f"{who} has shape {array.shape}. Accepted: {('(N,)', '(H, W)')[ndim - 1]} with at least one number."
+        )
     if not np.isfinite(array).all():
         index = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
-        raise ValueError(f"{who} is {array[index]} at index {index[0] if ndim == 1 else index}. "
-                         "Accepted: finite numbers. Look at where it was made, or cut the rest off.")
+        raise ValueError(
+            f"{who} is {array[index]} at index {index[0] if ndim == 1 else index}. "
+            "Accepted: finite numbers. Look at where it was made, or cut the rest off."
+        )
     return array

@@ -1,4 +1,5 @@
 """fit, checkpoints and progress."""
+
 from .early_stopping import early_stop
 from .loop import Batch, History, NonFiniteLoss, fit
 from .schedules import cosine

@@ -1,4 +1,5 @@
 """Checkpoints: the whole state of a run in one file, replaced in one step."""
+
 import hashlib
 from pathlib import Path
 
@@ -15,18 +16,23 @@ def fingerprint(sets):
         some = slice(None, None, max(1, len(ds.images) // 64))
         for part in (ds.images, ds.labels):
             if part is not None:
-                digest.update(str(tuple(part.shape)).encode() + part[some].cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+                digest.update(
+                    str(tuple(part.shape)).encode()
+                    + part[some].cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+                )
     return digest.hexdigest()[:16]
 
 
 def schedule_values(schedule):
     """What a schedule says at step 0 and at powers of two, {step: factor}: two that agree there are taken for one. None where it has
     no answer: one that grows, or looks its factor up, need not reach as far."""
+
     def value(step):
         try:
             return float(schedule(step))
         except (ArithmeticError, LookupError, ValueError):
             return None
+
     return None if schedule is None else {step: value(step) for step in (0, *(2**k for k in range(24)))}
 
 
@@ -42,9 +48,17 @@ def optimizer_values(optimizers):
 
 def arguments(model):
     """What else a model was built with: its numbers, words and functions by name, and its layers as they print."""
-    plain = {k: v for k, v in vars(model).items() if not k.startswith("_") and k != "training" and isinstance(v, (bool, int, float, str, tuple))}
+    plain = {
+        k: v
+        for k, v in vars(model).items()
+        if not k.startswith("_") and k != "training" and isinstance(v, (bool, int, float, str, tuple))
+    }
     named = {k: v.__qualname__ for k, v in vars(model).items() if not k.startswith("_") and hasattr(v, "__qualname__")}
-    return {**plain, **named, "layers": "\n".join(f"{name}: {layer}" for name, layer in model.named_modules() if not list(layer.children()))}
+    return {
+        **plain,
+        **named,
+        "layers": "\n".join(f"{name}: {layer}" for name, layer in model.named_modules() if not list(layer.children())),
+    }
 
 
 def save(path, state):
@@ -69,18 +83,31 @@ def load(path, model, run):
         state = torch.load(path, map_location="cpu", weights_only=True)
         saved = state["architecture"], state["run"]
     except Exception as error:
-        raise ValueError(f"{path} is not a checkpoint of this course, or it is damaged ({type(error).__name__}). {instead}") from error
+        raise ValueError(
+            f"{path} is not a checkpoint of this course, or it is damaged ({type(error).__name__}). {instead}"
+        ) from error
     mine = architecture(model)
     if saved[0] != mine:
         theirs, ours = saved[0]["shapes"], mine["shapes"]
         first = next((k for k in {**theirs, **ours} if theirs.get(k) != ours.get(k)), None)
-        what = "" if first is None else f" They differ first in {first}: {theirs.get(first)} there, {ours.get(first)} here."
-        raise ValueError(f"{path} is a checkpoint of a {saved[0]['class']}; you gave a {mine['class']}.{what} "
-                         f"Build the model that it was made with. {instead}")
+        what = (
+            ""
+            if first is None
+            else f" They differ first in {first}: {theirs.get(first)} there, {ours.get(first)} here."
+        )
+        raise ValueError(
+            f"{path} is a checkpoint of a {saved[0]['class']}; you gave a {mine['class']}.{what} "
+            f"Build the model that it was made with. {instead}"
+        )
     made, given = ({**r["arguments"], **{k: v for k, v in r.items() if k != "arguments"}} for r in (saved[1], run))
     if differ := [k for k in made if k in given and made[k] != given[k]]:
-        raise ValueError(f"{path} was made with " + ", ".join(f"{k}={_shown(made[k], given[k])}" for k in differ) + "; you gave "
-                         + ", ".join(f"{k}={_shown(given[k], made[k])}" for k in differ) + f". To continue that run give the same. {instead}")
+        raise ValueError(
+            f"{path} was made with "
+            + ", ".join(f"{k}={_shown(made[k], given[k])}" for k in differ)
+            + "; you gave "
+            + ", ".join(f"{k}={_shown(given[k], made[k])}" for k in differ)
+            + f". To continue that run give the same. {instead}"
+        )
     return state
 
 
@@ -89,9 +116,9 @@ def _shown(value, other):
     if isinstance(value, str) and isinstance(other, str):
         lines = [line for line in value.splitlines() if line not in other.splitlines()]
         return "; ".join(lines[:3]) or repr(value)
-    if isinstance(value, dict):                             # of a schedule
+    if isinstance(value, dict):  # of a schedule
         differ = [f"{v} at step {k}" for k, v in value.items() if not isinstance(other, dict) or v != other.get(k)]
         return ", ".join(differ[:4]) + ", ..." * (len(differ) > 4)
-    if isinstance(value, list) and len(value) == 1:         # of an optimizer with one group
+    if isinstance(value, list) and len(value) == 1:  # of an optimizer with one group
         return repr(value[0])
     return repr(value)

@@ -17,7 +17,9 @@ def early_stop(losses, patience):
     Source: Goodfellow et al. 2016, Deep Learning, algorithm 7.1.
     """
     if len(losses) == 0 or patience < 1:
-        raise ValueError(f"early_stop got {len(losses)} losses and patience {patience}. Give at least one loss and patience 1 or more.")
+        raise ValueError(
+            f"early_stop got {len(losses)} losses and patience {patience}. Give at least one loss and patience 1 or more."
+        )
     best = 0
     for epoch, loss in enumerate(losses):
         if loss < losses[best]:

@@ -1,4 +1,5 @@
 """fit: what the training of every model shares, so that a model's file holds only the model."""
+
 import hashlib
 import math
 import signal
@@ -19,8 +20,8 @@ from . import checkpoint as checkpoints
 from .progress import Progress
 
 Batch = namedtuple("Batch", "images labels captions n_classes", defaults=(None,))
-Items = namedtuple("Items", "images labels captions")        # what fit needs of a set; a plain tensor becomes one
-CHECKPOINT_SECONDS = 30      # a crash loses at most this much
+Items = namedtuple("Items", "images labels captions")  # what fit needs of a set; a plain tensor becomes one
+CHECKPOINT_SECONDS = 30  # a crash loses at most this much
 
 
 class NonFiniteLoss(FloatingPointError):
@@ -36,6 +37,7 @@ class History:
         steps, seconds: int and float; of the whole run, resumed parts included.
         interrupted: True if the learner stopped it. weights: the name of the shipped weights, if these were loaded instead.
     """
+
     losses: dict = field(default_factory=dict)
     measures: dict = field(default_factory=dict)
     steps: int = 0
@@ -62,7 +64,7 @@ class _Sampler:
         if epoch != self.epoch:
             g = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
             self.order, self.epoch = torch.randperm(self.n, generator=g), epoch
-        return self.order[i * self.batch_size:(i + 1) * self.batch_size]
+        return self.order[i * self.batch_size : (i + 1) * self.batch_size]
 
 
 class _Source:
@@ -78,11 +80,11 @@ class _Source:
         self.epoch = None
 
     def __call__(self, step):
-        chosen = self.sampler(step)                         # on the CPU
-        if self.sampler.epoch != self.epoch:                # one copy an epoch, not one a step
+        chosen = self.sampler(step)  # on the CPU
+        if self.sampler.epoch != self.epoch:  # one copy an epoch, not one a step
             self.epoch, self.order = self.sampler.epoch, self.sampler.order.to(self.where)
         begin = chosen.storage_offset()
-        index = self.order[begin:begin + len(chosen)]
+        index = self.order[begin : begin + len(chosen)]
         images = self.images[index] if self.resident else self.images[chosen].to(self.where)
         if images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -124,6 +126,7 @@ def _stop_softly():
         if flag.is_set():
             raise KeyboardInterrupt
         flag.set()
+
     signal.signal(signal.SIGINT, ask)
     try:
         yield flag
@@ -157,39 +160,70 @@ def _own_randomness(where):
 def _items(data):
     """What fit needs of an ImageSet or a tensor. Raises unless it holds finite numbers."""
     if isinstance(data, ImageSet):
-        check_images(data.images, "fit")                    # its promise; somebody may have written into it
+        check_images(data.images, "fit")  # its promise; somebody may have written into it
         return data
     if not isinstance(data, torch.Tensor) or data.ndim < 1:
-        raise TypeError(f"fit got {type(data).__name__}. Accepted: an ImageSet, a tensor (N, ...), or a tuple of two of these.")
-    if data.is_floating_point() and not (fine := data.isfinite().flatten(1).all(1) if data.ndim > 1 else data.isfinite()).all():
+        raise TypeError(
+            f"fit got {type(data).__name__}. Accepted: an ImageSet, a tensor (N, ...), or a tuple of two of these."
+        )
+    if (
+        data.is_floating_point()
+        and not (fine := data.isfinite().flatten(1).all(1) if data.ndim > 1 else data.isfinite()).all()
+    ):
         bad = (~fine).nonzero()[:, 0].tolist()
-        raise ValueError(f"fit got NaN or infinity in {len(bad)} of {len(data)} items, the first at index {bad[0]}. "
-                         "Accepted: finite values. Look at where they were made.")
+        raise ValueError(
+            f"fit got NaN or infinity in {len(bad)} of {len(data)} items, the first at index {bad[0]}. "
+            "Accepted: finite values. Look at where they were made."
+        )
     return Items(data.detach(), None, None)
 
 
 def _check(model, data, steps, minutes, batch_size, weights):
     for member in ("optimizers", "training_step"):
         if not callable(getattr(model, member, None)):
-            raise TypeError(f"fit got a {type(model).__name__} without {member}(). A model has optimizers() and training_step(batch, optimizers).")
+            raise TypeError(
+                f"fit got a {type(model).__name__} without {member}(). A model has optimizers() and training_step(batch, optimizers)."
+            )
     sets = [_items(d) for d in (data if isinstance(data, tuple) and not isinstance(data, Items) else (data,))]
     for ds in sets:
         n = len(ds.images)
         if n == 0:
-            raise ValueError(f"fit got an empty set ({tuple(ds.images.shape)}). Give at least one image" + (" of each domain." if len(sets) > 1 else "."))
+            raise ValueError(
+                f"fit got an empty set ({tuple(ds.images.shape)}). Give at least one image"
+                + (" of each domain." if len(sets) > 1 else ".")
+            )
         if not 1 <= batch_size <= n:
-            raise ValueError(f"fit(batch_size={batch_size}) with {n} images. Accepted: 1 to {n}. Give a smaller batch_size or more images.")
+            raise ValueError(
+                f"fit(batch_size={batch_size}) with {n} images. Accepted: 1 to {n}. Give a smaller batch_size or more images."
+            )
     loads_only = weights and steps is None and minutes is None
     if not loads_only and (steps is None) == (minutes is None):
-        raise ValueError(f"fit(steps={steps}, minutes={minutes}): give one of the two, steps= for a fixed number or minutes= for a fixed time.")
+        raise ValueError(
+            f"fit(steps={steps}, minutes={minutes}): give one of the two, steps= for a fixed number or minutes= for a fixed time."
+        )
     for name, value in (("steps", steps), ("minutes", minutes)):
         if value is not None and not value > 0:
             raise ValueError(f"fit({name}={value}): accepted is a number above 0.")
     return sets
 
 
-def fit(model, data, *, steps=None, minutes=None, batch_size=64, seed=0, weights=None, checkpoint=None,
-        measure=None, measure_every=None, log_dir=None, preview=None, progress=True, schedule=None):
+def fit(
+    model,
+    data,
+    *,
+    steps=None,
+    minutes=None,
+    batch_size=64,
+    seed=0,
+    weights=None,
+    checkpoint=None,
+    measure=None,
+    measure_every=None,
+    log_dir=None,
+    preview=None,
+    progress=True,
+    schedule=None,
+):
     """Train a model. The model is changed in place and left in eval mode, on the device of `al.settings().device`.
 
     Args:
@@ -220,7 +254,9 @@ def fit(model, data, *, steps=None, minutes=None, batch_size=64, seed=0, weights
     """
     sets = _check(model, data, steps, minutes, batch_size, weights)
     if measure is not None and (measure_every is None or measure_every < 1):
-        raise ValueError(f"fit(measure=..., measure_every={measure_every}): say every how many steps to measure, 1 or more.")
+        raise ValueError(
+            f"fit(measure=..., measure_every={measure_every}): say every how many steps to measure, 1 or more."
+        )
     where = device()
     if weights and (profile() == "smoke" or (steps is None and minutes is None)):
         load_weights(model, weights)
@@ -242,11 +278,19 @@ class _Run:
         self.averages = {name: child for name, child in model.named_children() if isinstance(child, AveragedModel)}
         paired = getattr(model, "paired", False)
         if paired and len({len(ds.images) for ds in sets}) > 1:
-            raise ValueError(f"fit got {len(sets[0].images)} and {len(sets[1].images)} images for a model that learns from pairs. "
-                             "Give as many of the one as of the other.")
+            raise ValueError(
+                f"fit got {len(sets[0].images)} and {len(sets[1].images)} images for a model that learns from pairs. "
+                "Give as many of the one as of the other."
+            )
         self.sources = [_Source(ds, batch_size, seed + (0 if paired else k), where) for k, ds in enumerate(sets)]
-        self.identity = {"arguments": checkpoints.arguments(model), "seed": seed, "batch_size": batch_size, "data": checkpoints.fingerprint(sets),
-                         "schedule": checkpoints.schedule_values(schedule), **checkpoints.optimizer_values(self.optimizers)}
+        self.identity = {
+            "arguments": checkpoints.arguments(model),
+            "seed": seed,
+            "batch_size": batch_size,
+            "data": checkpoints.fingerprint(sets),
+            "schedule": checkpoints.schedule_values(schedule),
+            **checkpoints.optimizer_values(self.optimizers),
+        }
         self.rates = [[group["lr"] for group in o.param_groups] for o in self.optimizers.values()]
         self.history, self.pending = History(), []
         state = checkpoints.load(checkpoint, model, self.identity) if checkpoint else None
@@ -259,6 +303,7 @@ class _Run:
         self.writer = None
         if log_dir:
             from torch.utils.tensorboard import SummaryWriter
+
             self.writer = SummaryWriter(log_dir)
         shows = preview is not None or hasattr(model, "sample")
         self.screen = Progress(type(model).__name__, self._pictures if shows else None, progress)
@@ -267,9 +312,9 @@ class _Run:
         """Step until `stop` is set, `steps` are done or `minutes` have passed. Returns the History."""
         history = self.history
         began, saved = time.monotonic() - history.seconds, time.monotonic()
-        whole = True                                             # False while a step is under way
+        whole = True  # False while a step is under way
         if not self.resumed:
-            self._save()                                         # so that even the first step can be repeated exactly
+            self._save()  # so that even the first step can be repeated exactly
         try:
             while not stop.is_set() and (history.steps < steps if steps else time.monotonic() - began < minutes * 60):
                 whole = False
@@ -278,7 +323,7 @@ class _Run:
                 whole = True
                 history.seconds = time.monotonic() - began
                 self.pending.append(losses)
-                if self.where.type == "cpu" or len(self.pending) == 50:      # reading a loss makes an accelerator wait
+                if self.where.type == "cpu" or len(self.pending) == 50:  # reading a loss makes an accelerator wait
                     self._record()
                 if self.measure and history.steps % measure_every == 0:
                     self._measure()
@@ -295,11 +340,15 @@ class _Run:
             if self.writer:
                 self.writer.close()
         self._record()
-        if whole:                                                # a step cut in two is not worth keeping
+        if whole:  # a step cut in two is not worth keeping
             self._save()
         self.screen.close(self._status(steps, minutes), history.losses)
         if history.interrupted:
-            how = f"The same call continues from {self.checkpoint}." if self.checkpoint else "Give checkpoint=FILE to be able to continue."
+            how = (
+                f"The same call continues from {self.checkpoint}."
+                if self.checkpoint
+                else "Give checkpoint=FILE to be able to continue."
+            )
             print(f"Stopped at step {history.steps}. The model keeps its weights. {how}", flush=True)
         return history
 
@@ -331,9 +380,15 @@ class _Run:
         for step, row in enumerate(rows, first):
             for name, value in zip(names, row):
                 if not math.isfinite(value):
-                    kept = f"{self.checkpoint} holds an earlier, finite state." if self.checkpoint else "The model's weights may be damaged."
-                    error = NonFiniteLoss(f"{name} became {value} at step {step}, and training stopped. {kept} Look for a logarithm or a "
-                                          "division that reaches zero, or give the optimizer a smaller learning rate.")
+                    kept = (
+                        f"{self.checkpoint} holds an earlier, finite state."
+                        if self.checkpoint
+                        else "The model's weights may be damaged."
+                    )
+                    error = NonFiniteLoss(
+                        f"{name} became {value} at step {step}, and training stopped. {kept} Look for a logarithm or a "
+                        "division that reaches zero, or give the optimizer a smaller learning rate."
+                    )
                     self.history.steps = step - 1
                     error.history = self.history
                     raise error
@@ -367,11 +422,19 @@ class _Run:
 
     def _save(self):
         if self.checkpoint:
-            checkpoints.save(self.checkpoint, {
-                "architecture": architecture(self.model), "run": self.identity,
-                "step": self.history.steps, "seconds": self.history.seconds,
-                "losses": self.history.losses, "measures": self.history.measures,
-                "weights": self.model.state_dict(), "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()}})
+            checkpoints.save(
+                self.checkpoint,
+                {
+                    "architecture": architecture(self.model),
+                    "run": self.identity,
+                    "step": self.history.steps,
+                    "seconds": self.history.seconds,
+                    "losses": self.history.losses,
+                    "measures": self.history.measures,
+                    "weights": self.model.state_dict(),
+                    "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
+                },
+            )
 
     def _restore(self, state):
         self.model.load_state_dict(state["weights"])

@@ -1,4 +1,5 @@
 """Learning-rate schedules: functions of the step, for `fit(schedule=)`."""
+
 import math
 
 
@@ -13,10 +14,13 @@ def cosine(steps, warmup=0):
     Source: Loshchilov and Hutter 2017, SGDR, eq. 5; Goyal et al. 2017, section 2.2, for the rise.
     """
     if not 0 <= warmup < steps:
-        raise ValueError(f"cosine({steps}, warmup={warmup}): accepted are steps above 0, and a warmup of 0 or more that is shorter.")
+        raise ValueError(
+            f"cosine({steps}, warmup={warmup}): accepted are steps above 0, and a warmup of 0 or more that is shorter."
+        )
 
     def factor(step):
         if step < warmup:
             return (step + 1) / (warmup + 1)
         return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (step - warmup) / (steps - warmup)))
+
     return factor

@@ -1,4 +1,5 @@
 """The tool that runs, tidies and generates notebooks."""
+
 import importlib.util
 import subprocess
 import sys
@@ -50,13 +51,16 @@ def notebook(tmp_path):
         path.parent.mkdir(exist_ok=True)
         nbformat.write(new_notebook(cells=[new_code_cell(source) for source in sources]), path)
         return path
+
     return make
 
 
 def test_tidy_drops_what_changes_from_run_to_run_and_keeps_the_rest():
     view = {"text/plain": "A widget", "text/html": "<p>3</p>", tool.WIDGET: {"model_id": "17ab"}}
-    outputs = [new_output("display_data", view, metadata={"isolated": True}),
-               new_output("stream", name="stdout", text="3\n")]
+    outputs = [
+        new_output("display_data", view, metadata={"isolated": True}),
+        new_output("stream", name="stdout", text="3\n"),
+    ]
     cell = new_code_cell("x = 1  \n\n", execution_count=1, outputs=outputs)
     cell.metadata = nbformat.from_dict({"execution": {"iopub": "12:00"}, "tags": ["b", "a"], "trusted": True})
     nb = new_notebook(cells=[new_markdown_cell("a break  \nhere"), cell], metadata={"widgets": {"state": {}}})
@@ -75,6 +79,7 @@ def test_cells_without_ids_get_the_same_ones_every_time():
         for cell in nb.cells:
             del cell["id"]
         return tool.text(tool.tidy(nb))
+
     assert old() == old()
 
 
@@ -98,7 +103,7 @@ def test_run_leaves_a_failing_notebook_alone(notebook, capsys):
     said = capsys.readouterr().out
     assert "b.ipynb, cell 2 of 3" in said and "ZeroDivisionError: division" in said and "x / 0" in said
     assert bad.read_bytes() == before
-    assert nbformat.read(good, 4).cells[0].execution_count == 1                   # the others are still run
+    assert nbformat.read(good, 4).cells[0].execution_count == 1  # the others are still run
 
 
 def test_run_names_a_kernel_that_died(notebook, capsys):
@@ -132,23 +137,26 @@ def test_an_exercise_is_its_solution_with_blanks(notebook, tmp_path):
     assert tool.main(["run", str(path)]) == 0
     nb = tool.read(path)
     assert tool.exercises(tmp_path, check=True) == [tmp_path / "exercises" / "11_trial.ipynb"]
-    made, = tool.exercises(tmp_path)
+    (made,) = tool.exercises(tmp_path)
     assert tool.exercises(tmp_path, check=True) == []
     exercise = nbformat.read(made, 4)
     assert exercise.cells[0].source == STUB.rstrip() and exercise.cells[1].source == "double(3)"
     assert [cell.id for cell in exercise.cells] == [cell.id for cell in nb.cells]
     assert all(cell.outputs == [] and cell.execution_count is None for cell in exercise.cells)
     path.unlink()
-    assert tool.exercises(tmp_path, check=True) == [made]                     # an exercise without a solution
+    assert tool.exercises(tmp_path, check=True) == [made]  # an exercise without a solution
     assert made.exists()
 
 
-@pytest.mark.parametrize("source", [
-    "def f():\n    ### BEGIN SOLUTION\n    return 1",
-    "def f():\n    return 1\n    ### END SOLUTION",
-    "def f():\n    ### BEGIN SOLUTION\n    ### BEGIN SOLUTION\n    ### END SOLUTION",
-    "### BEGIN SOLUTION\nx = 1\n### END SOLUTION",
-])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f():\n    ### BEGIN SOLUTION\n    return 1",
+        "def f():\n    return 1\n    ### END SOLUTION",
+        "def f():\n    ### BEGIN SOLUTION\n    ### BEGIN SOLUTION\n    ### END SOLUTION",
+        "### BEGIN SOLUTION\nx = 1\n### END SOLUTION",
+    ],
+)
 def test_misplaced_marks_are_refused(source, notebook):
     path = notebook("1", source)
     with pytest.raises(ValueError, match="11_trial.ipynb, cell .*SOLUTION"):

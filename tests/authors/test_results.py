@@ -1,4 +1,5 @@
 """RESULTS.md describes the weights that ship, and the command that makes it works."""
+
 import re
 
 import pytest
@@ -28,8 +29,16 @@ def test_the_page_is_of_the_weights_that_ship():
 
 @pytest.fixture
 def small(monkeypatch):
-    names = ("classifier-digits", "classifier-shapes", "classifier-textures", "projection-digits", "dcgan-faces", "dcgan-shapes", "pix2pix-shapes",
-             "denoiser-photos")
+    names = (
+        "classifier-digits",
+        "classifier-shapes",
+        "classifier-textures",
+        "projection-digits",
+        "dcgan-faces",
+        "dcgan-shapes",
+        "pix2pix-shapes",
+        "denoiser-photos",
+    )
     monkeypatch.setattr(results, "RECIPES", {name: results.RECIPES[name] for name in names})
     monkeypatch.setattr(results, "N", 80)
 
@@ -43,15 +52,24 @@ def test_the_command_measures_what_each_kind_of_model_makes(small):
     assert cells[:4] == ["`projection-digits`", "digits 32x32", "digits", "80"]
     accuracy = float(cells[10].split()[0])
     assert accuracy > 0.8 and re.fullmatch(r"[\d.]+ \([\d.]+ to [\d.]+\)", cells[10])
-    assert "| pixels |" in line["dcgan-faces"] and "16x16" in line["dcgan-shapes"] and line["dcgan-faces"].count("–") == 3
+    assert (
+        "| pixels |" in line["dcgan-faces"] and "16x16" in line["dcgan-shapes"] and line["dcgan-faces"].count("–") == 3
+    )
     assert "dB" in line["denoiser-photos"] and "outline to shapes" in line["pix2pix-shapes"]
-    assert "no FID or KID here is comparable" in text and "torch-fidelity" in text and "half of what the generators" in text
+    assert (
+        "no FID or KID here is comparable" in text
+        and "torch-fidelity" in text
+        and "half of what the generators" in text
+    )
 
 
 def test_some_are_different_pictures_of_the_set():
     import torch
+
     images = torch.arange(50.0)
     chosen = results.some(images, 20, seed=3)
     assert len(chosen.unique()) == 20 and set(chosen.tolist()) <= set(images.tolist())
-    assert torch.equal(results.some(images, 20, seed=3), chosen) and not torch.equal(results.some(images, 20, seed=4), chosen)
+    assert torch.equal(results.some(images, 20, seed=3), chosen) and not torch.equal(
+        results.some(images, 20, seed=4), chosen
+    )
     assert torch.equal(results.some(images, 99, seed=0).sort().values, images)

@@ -11,7 +11,9 @@ from aigc_lessons.data.shapes import VARIANTS
 
 
 def scenes(ds):
-    return {tuple(round(v, 5) for v in row) for row in torch.stack([a.double() for a in ds.attributes.values()], 1).tolist()}
+    return {
+        tuple(round(v, 5) for v in row) for row in torch.stack([a.double() for a in ds.attributes.values()], 1).tolist()
+    }
 
 
 @pytest.mark.parametrize(("a", "b"), [("outline", "plain"), ("day", "night"), ("striped", "outline")])
@@ -32,13 +34,16 @@ def test_sets_without_partners_share_no_scene(seed):
     assert not scenes(first) & scenes(second)
     assert not torch.equal(first.labels, second.labels)
     day, night = shape_domains("day", "night", size=16, n=400, seed=seed)
-    assert torch.equal(first.images, day.images[:200]) and torch.equal(second.images, night.images[200:])  # the truth is known
+    # the truth is known
+    assert torch.equal(first.images, day.images[:200]) and torch.equal(second.images, night.images[200:])
 
 
 def test_seed_size_number_and_usual_values():
     a, again, other = (shape_domains("plain", "night", size=16, n=20, seed=s) for s in (1, 1, 2))
     assert all(torch.equal(x.images, y.images) for x, y in zip(a, again)) and not scenes(a[0]) & scenes(other[0])
-    assert scenes(shape_domains("plain", "night", size=16, n=20)[0]) == scenes(shape_domains("day", "night", size=16, n=20, seed=0)[1])
+    assert scenes(shape_domains("plain", "night", size=16, n=20)[0]) == scenes(
+        shape_domains("day", "night", size=16, n=20, seed=0)[1]
+    )
     usual = shape_domains("plain", "plain")
     assert usual[0].images.shape == (3000, 3, 32, 32) and torch.equal(usual[0].images, usual[1].images)
 
@@ -71,7 +76,9 @@ def place_of(patch, picture):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-@pytest.mark.parametrize(("names", "size"), [(("grass", "brick"), 32), (("gravel", "grass"), 20), (("brick", "gravel"), 64)])
+@pytest.mark.parametrize(
+    ("names", "size"), [(("grass", "brick"), 32), (("gravel", "grass"), 20), (("brick", "gravel"), 64)]
+)
 def test_every_patch_lies_in_its_own_part_of_its_own_photograph(names, size, split):
     domains = texture_domains(*names, size=size, n=150, seed=2, split=split)
     for name, ds in zip(names, domains):
@@ -79,11 +86,14 @@ def test_every_patch_lies_in_its_own_part_of_its_own_photograph(names, size, spl
         check_images(ds.images, "test")
         places = torch.tensor([place_of(patch, photograph(name)) for patch in ds.images])
         top, bottom = places[:, 0], places[:, 0] + size  # of 256 rows the lowest quarter begins at 192
-        assert (top.min() >= 192 and bottom.max() <= 256) if split == "test" else (top.min() >= 0 and bottom.max() <= 192)
+        assert (
+            (top.min() >= 192 and bottom.max() <= 256) if split == "test" else (top.min() >= 0 and bottom.max() <= 192)
+        )
         rows = 256 - 192 - size if split == "test" else 192 - size
         for places_of_axis, least, most in ((top, 192 if split == "test" else 0, rows), (places[:, 1], 0, 256 - size)):
             shares = (places_of_axis - least) / max(1, most)
-            assert most == 0 or shares.min() < 0.1 and shares.max() > 0.9 and 0.4 < shares.mean() < 0.6  # anywhere in it
+            # anywhere in it
+            assert most == 0 or shares.min() < 0.1 and shares.max() > 0.9 and 0.4 < shares.mean() < 0.6
         assert ds.classes == (name,) and ds.name == f"textures-{name}" and not ds.labels.any() and "CC0" in ds.licence
 
 
@@ -100,7 +110,10 @@ def test_textures_repeat_with_their_seed_and_are_not_aligned():
     assert not torch.equal(first[0].images, other[0].images)
     assert not any(torch.equal(x, y) for x, y in zip(*(d.images for d in first)))  # the i-th of A and of B are no pair
     grass, brick = texture_domains()
-    assert grass.images.shape == brick.images.shape == (2000, 1, 32, 32) and (grass.classes, brick.classes) == (("grass",), ("brick",))
+    assert grass.images.shape == brick.images.shape == (2000, 1, 32, 32) and (grass.classes, brick.classes) == (
+        ("grass",),
+        ("brick",),
+    )
     assert place_of(grass.images[0], photograph("grass"))[0] <= 160
 
 

@@ -44,25 +44,39 @@ def test_mnist_reads_the_test_files_though_the_training_files_are_absent(raw, tm
             file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
             file.unlink()
     ds = al.data.load("mnist", size=28, split="test", root=tmp_path)
-    assert torch.equal(((ds.images[:, 0] + 1) * 127.5).round().byte(), pictures) and torch.equal(ds.labels, labels.long())
+    assert torch.equal(((ds.images[:, 0] + 1) * 127.5).round().byte(), pictures) and torch.equal(
+        ds.labels, labels.long()
+    )
     assert ds.classes == tuple("0123456789")
     monkeypatch.setenv("AIGC_DATA", str(tmp_path))
     assert al.data.load("mnist", split="test").images.shape == (30, 1, 32, 32)
     before = sorted(folder.iterdir())
-    with pytest.raises(FileNotFoundError, match="train-images-idx3-ubyte.gz, train-labels.*ossci-datasets.*MNIST/raw|train-images"):
+    with pytest.raises(
+        FileNotFoundError, match="train-images-idx3-ubyte.gz, train-labels.*ossci-datasets.*MNIST/raw|train-images"
+    ):
         al.data.load("mnist", root=tmp_path)
     assert sorted(folder.iterdir()) == before
 
 
-@pytest.mark.parametrize("name, file, source", [
-    ("mnist", "train-images-idx3-ubyte.gz", "ossci-datasets"), ("fashion-mnist", "train-labels-idx1-ubyte.gz", "fashion-mnist.s3"),
-    ("cifar10", "cifar-10-python.tar.gz", "cs.toronto.edu"), ("celeba", "img_align_celeba.zip", "mmlab.ie.cuhk.edu.hk"),
-    ("flowers102", "102flowers.tgz, imagelabels.mat, setid.mat", "robots.ox.ac.uk/~vgg/data/flowers/102"),
-    ("oxford-pets", "images.tar.gz, annotations.tar.gz", "robots.ox.ac.uk/~vgg/data/pets/data")])
-def test_a_download_without_a_network_says_which_file_from_where_and_to_put_where(name, file, source, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "name, file, source",
+    [
+        ("mnist", "train-images-idx3-ubyte.gz", "ossci-datasets"),
+        ("fashion-mnist", "train-labels-idx1-ubyte.gz", "fashion-mnist.s3"),
+        ("cifar10", "cifar-10-python.tar.gz", "cs.toronto.edu"),
+        ("celeba", "img_align_celeba.zip", "mmlab.ie.cuhk.edu.hk"),
+        ("flowers102", "102flowers.tgz, imagelabels.mat, setid.mat", "robots.ox.ac.uk/~vgg/data/flowers/102"),
+        ("oxford-pets", "images.tar.gz, annotations.tar.gz", "robots.ox.ac.uk/~vgg/data/pets/data"),
+    ],
+)
+def test_a_download_without_a_network_says_which_file_from_where_and_to_put_where(
+    name, file, source, tmp_path, monkeypatch
+):
     root = tmp_path / "data sets 数据"
     monkeypatch.setattr("torchvision.datasets.CelebA._check_integrity", lambda self: False)
-    monkeypatch.setattr("torchvision.datasets.CelebA.download", lambda self: (_ for _ in ()).throw(RuntimeError("no network")))
+    monkeypatch.setattr(
+        "torchvision.datasets.CelebA.download", lambda self: (_ for _ in ()).throw(RuntimeError("no network"))
+    )
     with pytest.raises(FileNotFoundError) as caught:
         al.data.load(name, root=root)
     text = str(caught.value)
@@ -84,7 +98,9 @@ def test_an_interrupted_download_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_a_download_with_the_wrong_content_is_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(utils, "_urlretrieve", lambda url, filename, *a, **k: open(filename, "wb").write(b"a login page"))
+    monkeypatch.setattr(
+        utils, "_urlretrieve", lambda url, filename, *a, **k: open(filename, "wb").write(b"a login page")
+    )
     with pytest.raises(FileNotFoundError, match="corrupted"):
         al.data.load("mnist", root=tmp_path)
     assert not any(p.is_file() for p in tmp_path.rglob("*"))
@@ -96,15 +112,34 @@ def test_a_good_download_is_moved_into_place_and_read(raw, tmp_path, monkeypatch
     from torchvision.datasets import MNIST
 
     folder, pictures, labels = raw
-    content = {"images": (folder / "t10k-images-idx3-ubyte.gz").read_bytes(), "labels": (folder / "t10k-labels-idx1-ubyte.gz").read_bytes()}
-    monkeypatch.setattr(MNIST, "resources", [(f"train-{k}-x.gz", hashlib.md5(v).hexdigest()) for k, v in content.items()])
-    monkeypatch.setattr(utils, "_urlretrieve", lambda url, filename, *a, **k: open(filename, "wb").write(content[url.split("-")[-2]]))
+    content = {
+        "images": (folder / "t10k-images-idx3-ubyte.gz").read_bytes(),
+        "labels": (folder / "t10k-labels-idx1-ubyte.gz").read_bytes(),
+    }
+    monkeypatch.setattr(
+        MNIST, "resources", [(f"train-{k}-x.gz", hashlib.md5(v).hexdigest()) for k, v in content.items()]
+    )
+    monkeypatch.setattr(
+        utils, "_urlretrieve", lambda url, filename, *a, **k: open(filename, "wb").write(content[url.split("-")[-2]])
+    )
     ds = al.data.load("mnist", root=tmp_path / "new")
     assert len(ds) == 30 and torch.equal(ds.labels, labels.long())
-    assert sorted(p.name for p in (tmp_path / "new" / "MNIST" / "raw").iterdir()) == ["train-images-x.gz", "train-labels-x.gz"]
+    assert sorted(p.name for p in (tmp_path / "new" / "MNIST" / "raw").iterdir()) == [
+        "train-images-x.gz",
+        "train-labels-x.gz",
+    ]
 
 
-@pytest.mark.parametrize("spoil", [lambda b: b[:-30], lambda b: b[:40], lambda b: b"", lambda b: b"nothing like it", lambda b: gzip.compress(gzip.decompress(b)[:-5])])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda b: b[:-30],
+        lambda b: b[:40],
+        lambda b: b"",
+        lambda b: b"nothing like it",
+        lambda b: gzip.compress(gzip.decompress(b)[:-5]),
+    ],
+)
 def test_a_damaged_file_is_named(raw, tmp_path, spoil):
     file = raw[0] / "t10k-images-idx3-ubyte.gz"
     file.write_bytes(spoil(file.read_bytes()))
@@ -122,8 +157,11 @@ def test_cifar10_reads_what_torchvision_reads(tmp_path, monkeypatch):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     rows = np.random.default_rng(0).integers(0, 256, (7, 3072), dtype=np.uint8)
-    files = {"data_batch_1": {"data": rows, "labels": [3, 1, 4, 1, 5, 9, 2]}, "test_batch": {"data": rows[:2], "labels": [0, 1]},
-             "batches.meta": {"label_names": [f"class {i}" for i in range(10)]}}
+    files = {
+        "data_batch_1": {"data": rows, "labels": [3, 1, 4, 1, 5, 9, 2]},
+        "test_batch": {"data": rows[:2], "labels": [0, 1]},
+        "batches.meta": {"label_names": [f"class {i}" for i in range(10)]},
+    }
     md5 = {}
     for name, content in files.items():
         (folder / name).write_bytes(pickle.dumps(content))
@@ -148,7 +186,11 @@ def test_celeba_reads_the_first_n_of_a_split(tmp_path, monkeypatch):
         Image.new("RGB", (178, 218), (40 * i, 0, 0)).save(folder / "img_align_celeba" / name, quality=95)
     (folder / "list_eval_partition.txt").write_text("".join(f"{n} {2 * (i > 3)}\n" for i, n in enumerate(names)))
     (folder / "identity_CelebA.txt").write_text("".join(f"{n} {i}\n" for i, n in enumerate(names)))
-    for file, columns in (("list_bbox_celeba.txt", 4), ("list_landmarks_align_celeba.txt", 10), ("list_attr_celeba.txt", 40)):
+    for file, columns in (
+        ("list_bbox_celeba.txt", 4),
+        ("list_landmarks_align_celeba.txt", 10),
+        ("list_attr_celeba.txt", 40),
+    ):
         head = " ".join(f"c{i}" for i in range(columns))
         (folder / file).write_text(f"6\n{head}\n" + "".join(f"{n} {' '.join(['1'] * columns)}\n" for n in names))
     monkeypatch.setattr(CelebA, "_check_integrity", lambda self: True)
@@ -159,6 +201,7 @@ def test_celeba_reads_the_first_n_of_a_split(tmp_path, monkeypatch):
 
 
 # ---------------------------------------------------------------- Flowers-102 and Oxford-IIIT Pets
+
 
 def photograph(path, colour=(0, 0, 0)):
     """A grey-blue file with a white middle square; `colour` is laid over the right half of it."""
@@ -211,10 +254,17 @@ def test_flowers_are_read_as_torchvision_reads_them(tmp_path, monkeypatch):
     folder = tmp_path / "flowers-102"
     make_flowers(folder)
     train, test = (al.data.load("flowers102", size=16, split=split, root=tmp_path) for split in ("train", "test"))
-    assert train.labels.tolist() == [101, 0, 1, 3] and torch.allclose(reds(train), 25.0 * torch.tensor([7, 2, 5, 10]), atol=6)
-    assert test.labels.tolist() == [101, 4, 0, 2, 49, 59] and torch.allclose(reds(test), 25.0 * torch.tensor([1, 3, 4, 6, 8, 9]), atol=6)
+    assert train.labels.tolist() == [101, 0, 1, 3] and torch.allclose(
+        reds(train), 25.0 * torch.tensor([7, 2, 5, 10]), atol=6
+    )
+    assert test.labels.tolist() == [101, 4, 0, 2, 49, 59] and torch.allclose(
+        reds(test), 25.0 * torch.tensor([1, 3, 4, 6, 8, 9]), atol=6
+    )
     assert len(train.classes) == 102 and train.classes[0] == "pink primrose" and train.classes[101] == "blackberry lily"
-    md5 = {kind: (file, hashlib.md5((folder / file).read_bytes()).hexdigest()) for kind, file in (("label", "imagelabels.mat"), ("setid", "setid.mat"))}
+    md5 = {
+        kind: (file, hashlib.md5((folder / file).read_bytes()).hexdigest())
+        for kind, file in (("label", "imagelabels.mat"), ("setid", "setid.mat"))
+    }
     monkeypatch.setattr(Flowers102, "_file_dict", md5)
     theirs = [Flowers102(tmp_path, split=split) for split in ("train", "val", "test")]
     assert [label for part in theirs for _, label in part] == train.labels.tolist() + test.labels.tolist()
@@ -227,7 +277,10 @@ def test_pets_are_read_as_torchvision_reads_them(tmp_path):
     make_pets(tmp_path / "oxford-iiit-pet")
     train, test = (al.data.load("oxford-pets", size=16, split=split, root=tmp_path) for split in (None, "test"))
     assert train.labels.tolist() == test.labels.tolist() == list(range(37))
-    assert torch.allclose(reds(train), 6.0 * torch.arange(37), atol=6) and train.images[:, 1, 8, 12].max() < -0.9 < test.images[:, 1, 8, 12].min()
+    assert (
+        torch.allclose(reds(train), 6.0 * torch.arange(37), atol=6)
+        and train.images[:, 1, 8, 12].max() < -0.9 < test.images[:, 1, 8, 12].min()
+    )
     assert list(train.classes) == OxfordIIITPet(tmp_path).classes and train.classes[1] == "Cat Of Kind 01"
 
 
@@ -280,21 +333,35 @@ def test_archives_are_unpacked_wherever_they_come_from(name, placed, tmp_path, m
         root.mkdir()
         served.rename(root / place)
     else:
-        fetch = lambda url, filename, *a, **k: open(filename, "wb").write((served / url.removeprefix(source)).read_bytes())
+        fetch = lambda url, filename, *a, **k: open(filename, "wb").write(
+            (served / url.removeprefix(source)).read_bytes()
+        )
         monkeypatch.setattr(utils, "_urlretrieve", fetch)
     assert len(al.data.load(name, size=16, root=root, download=not placed)) == (4 if name == "flowers102" else 37)
     assert any((root / place).glob("*gz")) == placed and not list(root.glob(".partial*"))
 
 
-@pytest.mark.parametrize("name, file", [("flowers102", "setid.mat"), ("flowers102", "imagelabels.mat"), ("flowers102", "jpg/image_00005.jpg"),
-                                        ("oxford-pets", "annotations/trainval.txt"), ("oxford-pets", "images/dog_of_kind_36_100.jpg")])
-@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"a login page"], ids=["half", "empty", "page"])
+@pytest.mark.parametrize(
+    "name, file",
+    [
+        ("flowers102", "setid.mat"),
+        ("flowers102", "imagelabels.mat"),
+        ("flowers102", "jpg/image_00005.jpg"),
+        ("oxford-pets", "annotations/trainval.txt"),
+        ("oxford-pets", "images/dog_of_kind_36_100.jpg"),
+    ],
+)
+@pytest.mark.parametrize(
+    "spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"a login page"], ids=["half", "empty", "page"]
+)
 def test_damaged_files_of_photographs_are_named(name, file, spoil, tmp_path):
     place, make = SETS[name]
     make(tmp_path / place)
     path = tmp_path / place / file
     path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises(ValueError, match=f"{path.name}: .*(damaged|not a picture).*Delete {path.name}.*robots.ox.ac.uk"):
+    with pytest.raises(
+        ValueError, match=f"{path.name}: .*(damaged|not a picture).*Delete {path.name}.*robots.ox.ac.uk"
+    ):
         al.data.load(name, size=16, root=tmp_path)
 
 
@@ -317,6 +384,9 @@ def test_a_photograph_that_is_missing_is_named(tmp_path):
 
 def test_names_say_what_is_here(tmp_path, monkeypatch):
     monkeypatch.setenv("AIGC_DATA", str(tmp_path))
-    assert al.data.names()["flowers102"] == "needs a download of 345 MB" and al.data.names()["oxford-pets"] == "needs a download of 811 MB"
+    assert (
+        al.data.names()["flowers102"] == "needs a download of 345 MB"
+        and al.data.names()["oxford-pets"] == "needs a download of 811 MB"
+    )
     make_pets(tmp_path / "oxford-iiit-pet")
     assert al.data.names()["oxford-pets"] == "files found"

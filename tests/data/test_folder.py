@@ -150,11 +150,22 @@ def broken_link(path):
 
 @pytest.mark.parametrize(
     "breaks, says",
-    [(break_text, "not a picture"), (break_empty, "not a picture"), (break_truncated, "damaged or cut short"), (break_tiny, "1x1 pixels; at least 8x8"),
-     (break_16_bit, "16 or 32 bits"), (break_colours, "colour mode LAB; save it as 8-bit RGB"), (break_limit, "more than 179 megapixels"),
-     (heic, "HEIC, which cannot be read here.*save it as PNG or JPEG"), (heic_by_name, "HEIC, .*PNG or JPEG"), (heic_without_suffix, "HEIC, "),
-     (avif, "AVIF, which cannot be read here, or is damaged"), (drawing, "SVG, .*PNG or JPEG"), (raw, "raw file; develop it"),
-     (broken_link, "No such file")],
+    [
+        (break_text, "not a picture"),
+        (break_empty, "not a picture"),
+        (break_truncated, "damaged or cut short"),
+        (break_tiny, "1x1 pixels; at least 8x8"),
+        (break_16_bit, "16 or 32 bits"),
+        (break_colours, "colour mode LAB; save it as 8-bit RGB"),
+        (break_limit, "more than 179 megapixels"),
+        (heic, "HEIC, which cannot be read here.*save it as PNG or JPEG"),
+        (heic_by_name, "HEIC, .*PNG or JPEG"),
+        (heic_without_suffix, "HEIC, "),
+        (avif, "AVIF, which cannot be read here, or is damaged"),
+        (drawing, "SVG, .*PNG or JPEG"),
+        (raw, "raw file; develop it"),
+        (broken_link, "No such file"),
+    ],
     ids=lambda v: getattr(v, "__name__", ""),
 )
 def test_files_that_cannot_be_used_are_named(pets, breaks, says):
@@ -191,20 +202,37 @@ def test_one_class_and_pictures_beside_classes(pets):
     (pets / "stray.jpg").unlink()
     for file in (pets / "dogs").iterdir():
         file.unlink()
-    with pytest.raises(ValueError, match="(?s)one class, 'cats 猫', with 3 pictures; labels need at least two.*without labels"):
+    with pytest.raises(
+        ValueError, match="(?s)one class, 'cats 猫', with 3 pictures; labels need at least two.*without labels"
+    ):
         load(pets)
 
 
-@pytest.mark.parametrize("beside", [heic_by_name, heic_without_suffix, lambda p: picture().save(p.with_suffix(""), "png")])
+@pytest.mark.parametrize(
+    "beside", [heic_by_name, heic_without_suffix, lambda p: picture().save(p.with_suffix(""), "png")]
+)
 def test_a_stray_picture_of_any_kind_is_named(pets, beside):
     beside(pets / "a stray.jpg")
     with pytest.raises(ValueError, match="1 pictures, such as a stray"):
         load(pets)
 
 
-@pytest.mark.parametrize("suffix, written_as", [(".jfif", "JPEG"), (".ppm", "PPM"), (".pgm", "PPM"), (".JPG", "JPEG"), ("", "PNG"), (".jpg_large", "JPEG"), (".heic", "JPEG")])
+@pytest.mark.parametrize(
+    "suffix, written_as",
+    [
+        (".jfif", "JPEG"),
+        (".ppm", "PPM"),
+        (".pgm", "PPM"),
+        (".JPG", "JPEG"),
+        ("", "PNG"),
+        (".jpg_large", "JPEG"),
+        (".heic", "JPEG"),
+    ],
+)
 def test_every_format_and_name_that_pillow_reads_is_read(pets, suffix, written_as):
-    picture((20, 20), (255, 255, 255)).convert("L" if suffix == ".pgm" else "RGB").save(pets / "dogs" / f"x{suffix}", written_as)
+    picture((20, 20), (255, 255, 255)).convert("L" if suffix == ".pgm" else "RGB").save(
+        pets / "dogs" / f"x{suffix}", written_as
+    )
     if suffix == ".pgm":
         with pytest.warns(UserWarning, match="x.pgm"):
             ds = load(pets)
@@ -246,7 +274,10 @@ def test_pictures_below_a_class_folder_belong_to_it(pets):
     (pets / "dogs" / "2024" / "round").symlink_to(pets / "dogs", target_is_directory=True)
     ds = load(pets)
     assert ds.labels.tolist() == [0, 0, 0, 1, 1, 1, 1] and ds.images[6].min() > 0.99
-    with pytest.raises(ValueError, match="one class, 'my pictures 我的图片', with 7 pictures.*whose folders cats 猫, dogs would be the classes"):
+    with pytest.raises(
+        ValueError,
+        match="one class, 'my pictures 我的图片', with 7 pictures.*whose folders cats 猫, dogs would be the classes",
+    ):
         load(pets.parent)
 
 
@@ -371,7 +402,9 @@ def test_a_folder_without_parts_is_split(pets):
 def photograph(side, detail):
     """Made-up, with edges and grain."""
     rng = np.random.default_rng(0)
-    rough = Image.fromarray(rng.integers(0, 255, (detail * 3, detail * 4, 3), dtype=np.uint8)).resize((side, side * 3 // 4), Image.Resampling.BICUBIC)
+    rough = Image.fromarray(rng.integers(0, 255, (detail * 3, detail * 4, 3), dtype=np.uint8)).resize(
+        (side, side * 3 // 4), Image.Resampling.BICUBIC
+    )
     grain = Image.fromarray(rng.integers(0, 255, (side * 3 // 4, side, 3), dtype=np.uint8))
     return Image.blend(rough, grain, 0.1)
 
@@ -410,7 +443,9 @@ def test_twelve_megapixels_take_a_tenth_of_a_second(tmp_path):
     assert min(times) < min(0.1, time.process_time() - start)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc; getrusage's starts at that of the process that forked")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="reads the peak from /proc; getrusage's starts at that of the process that forked"
+)
 def test_a_hundred_megapixels_take_less_than_a_gigabyte(tmp_path):
     """Measured in a process of its own, as growth over what the import takes."""
     photo = Image.linear_gradient("L").resize((12_000, 9_000), Image.Resampling.NEAREST).convert("RGB")

@@ -9,8 +9,15 @@ from aigc_lessons.data import ImageSet, check_images, warn_if_half_range
 def numbered(n=53, classes=3, groups=None):
     images = (torch.arange(n) / n)[:, None, None, None].expand(n, 1, 4, 5).clone()
     labels = (torch.arange(n) ** 2) % classes if classes else None
-    return ImageSet(images, labels, tuple(f"picture {i}" for i in range(n)), tuple("abc"[:classes]), "numbered", groups=groups,
-                    attributes={"number": torch.arange(n)})
+    return ImageSet(
+        images,
+        labels,
+        tuple(f"picture {i}" for i in range(n)),
+        tuple("abc"[:classes]),
+        "numbered",
+        groups=groups,
+        attributes={"number": torch.arange(n)},
+    )
 
 
 @pytest.mark.parametrize("index", [slice(3, 20, 4), [5, 1, 5], torch.arange(53) % 7 == 2, torch.tensor([9, 0])])
@@ -68,7 +75,11 @@ def test_parts_that_do_not_match():
         (torch.zeros(3, 4, 4), ValueError, r"image\[None\]"),
         (torch.full((2, 1, 4, 4), 1.01), ValueError, r"from 1.01 to 1.01. Accepted: \[-1, 1\]"),
         (torch.full((2, 1, 4, 4), -2.0), ValueError, "tanh"),
-        (torch.tensor([0.0, float("nan")])[:, None, None, None].expand(2, 1, 4, 4), ValueError, "1 of 2 images, the first at index 1"),
+        (
+            torch.tensor([0.0, float("nan")])[:, None, None, None].expand(2, 1, 4, 4),
+            ValueError,
+            "1 of 2 images, the first at index 1",
+        ),
         (torch.tensor([float("inf"), 0.0])[:, None, None, None].expand(2, 1, 4, 4), ValueError, "NaN or infinity"),
         (torch.full((1, 1, 2, 2), -float("inf")), ValueError, "NaN or infinity"),
     ],
@@ -89,17 +100,23 @@ def flat(*values):
     return torch.tensor(values)[:, None, None, None].expand(-1, 1, 4, 4)
 
 
-@pytest.mark.parametrize("images, warns", [
-    (torch.linspace(0, 1, 32).view(2, 1, 4, 4), True),
-    (torch.cat([flat(1.0, 0.0), torch.linspace(0.3, 0.4, 16).view(1, 1, 4, 4)]), True),  # one that is not flat is enough
-    (torch.linspace(-0.01, 1, 32).view(2, 1, 4, 4), False),
-    (flat(1.0), False),  # all white
-    (flat(0.0, 0.5, 1.0), False),  # flat colours say nothing about the range
-    (torch.zeros(0, 1, 4, 4), False),
-    (torch.linspace(0, 9, 32).view(2, 1, 4, 4), False),  # neither range
-])
+@pytest.mark.parametrize(
+    "images, warns",
+    [
+        (torch.linspace(0, 1, 32).view(2, 1, 4, 4), True),
+        # one that is not flat is enough
+        (torch.cat([flat(1.0, 0.0), torch.linspace(0.3, 0.4, 16).view(1, 1, 4, 4)]), True),
+        (torch.linspace(-0.01, 1, 32).view(2, 1, 4, 4), False),
+        (flat(1.0), False),  # all white
+        (flat(0.0, 0.5, 1.0), False),  # flat colours say nothing about the range
+        (torch.zeros(0, 1, 4, 4), False),
+        (torch.linspace(0, 9, 32).view(2, 1, 4, 4), False),  # neither range
+    ],
+)
 def test_a_set_with_nothing_below_0_is_warned_about(images, warns, recwarn):
     warn_if_half_range(images, "grid")
     assert len(recwarn) == warns
     if warns:
-        assert str(recwarn[0].message).startswith("grid got images from ") and "they look like pictures in [0, 1]" in str(recwarn[0].message)
+        assert str(recwarn[0].message).startswith(
+            "grid got images from "
+        ) and "they look like pictures in [0, 1]" in str(recwarn[0].message)

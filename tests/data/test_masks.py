@@ -63,13 +63,16 @@ def test_a_box_is_a_rectangle_within_a_row_or_column_of_its_share(size, hole):
     for mask in masks[:, 0]:
         rows, columns = ((mask == 0).any(axis).nonzero()[:, 0] for axis in (1, 0))
         tall, wide = len(rows), len(columns)
-        assert (rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1) == (tall, wide) and (mask == 0).sum() == tall * wide
+        assert (rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1) == (tall, wide) and (
+            mask == 0
+        ).sum() == tall * wide
         assert abs(tall * wide - hole * h * w) <= (max(h, w) + 1) / 2
         # At most twice as tall as wide, in parts of the picture, or twice as wide as tall: but for rounding by half a pixel.
         assert h * max(hole, (hole / 2) ** 0.5) - 0.51 <= tall <= h * min(1, (2 * hole) ** 0.5) + 0.51
         tops.append((rows[0].item(), h - tall))
         lefts.append((columns[0].item(), w - wide))
-    for places in (tops, lefts):  # anywhere inside: among the boxes with room, first and last places come, and the mean is the middle
+    # anywhere inside: among the boxes with room, first and last places come, and the mean is the middle
+    for places in (tops, lefts):
         if sum(room > 0 for _, room in places) < 100:
             continue
         shares = torch.tensor([place / room for place, room in places if room > 0])
@@ -164,7 +167,10 @@ def test_the_smallest_pictures_and_holes():
         (("half", 2, 0), "n=2, size=0"),
         (("half", 2, (8, 0)), r"size=\(8, 0\)"),
         (("half", 2, (0, 8)), r"size=\(0, 8\)"),
-        (("box", 2, 8, 0.0), r"draw_masks\('box', hole=0.0\): accepted is a share of the pixels between 0 and 1, such as 0.25"),
+        (
+            ("box", 2, 8, 0.0),
+            r"draw_masks\('box', hole=0.0\): accepted is a share of the pixels between 0 and 1, such as 0.25",
+        ),
         (("box", 2, 8, 0), "hole=0\\)"),
         (("random", 2, 8, 1.0), "hole=1.0.*For no hole or nothing but hole ask for the kinds 'empty' and 'full'"),
         (("random", 2, 8, 1), "hole=1\\)"),

@@ -11,7 +11,15 @@ import torch
 import aigc_lessons as al
 from aigc_lessons.data import OFFLINE, shapes
 
-COUNTS = {"digits": (5000, 1, 10), "emoji": (1585, 3, 15), "digits-8x8": (1797, 1, 10), "faces": (100, 1, 0), "textures": (768, 1, 3), "photos": (1378, 3, 0), "shapes": (6000, 3, 18)}
+COUNTS = {
+    "digits": (5000, 1, 10),
+    "emoji": (1585, 3, 15),
+    "digits-8x8": (1797, 1, 10),
+    "faces": (100, 1, 0),
+    "textures": (768, 1, 3),
+    "photos": (1378, 3, 0),
+    "shapes": (6000, 3, 18),
+}
 
 
 @pytest.mark.parametrize("name", OFFLINE)

@@ -2,6 +2,7 @@
 
 Skipped where playwright or a Chromium is missing; AIGC_E2E=require turns the skip into a failure.
 """
+
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    "notebook-extension/tracker": {"windowingMode": "none"},              # every cell is in the page, also off the screen
+    "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page, also off the screen
     "docmanager-extension/plugin": {"autosave": False},
 }
 
@@ -53,10 +54,20 @@ def lab(tmp_path_factory):
         path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
-    own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "run", "IPYTHONDIR": "ipython",
-           "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
-    environment = dict(os.environ, AIGC_PROFILE="smoke", JUPYTER_PREFER_ENV_PATH="1",
-                       **{variable: str(home / name) for variable, name in own.items()})
+    own = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "run",
+        "IPYTHONDIR": "ipython",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+    }
+    environment = dict(
+        os.environ,
+        AIGC_PROFILE="smoke",
+        JUPYTER_PREFER_ENV_PATH="1",
+        **{variable: str(home / name) for variable, name in own.items()},
+    )
     (home / "run").mkdir()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -64,10 +75,24 @@ def lab(tmp_path_factory):
     address = f"http://127.0.0.1:{port}"
     with (home / "server.log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-             "--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}", "--IdentityProvider.token=t",
-             "--LabApp.expose_app_in_browser=True"],
-            env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            [
+                sys.executable,
+                "-m",
+                "jupyterlab",
+                "--no-browser",
+                "--allow-root",
+                "--ip=127.0.0.1",
+                f"--port={port}",
+                "--ServerApp.port_retries=0",
+                f"--ServerApp.root_dir={folder}",
+                "--IdentityProvider.token=t",
+                "--LabApp.expose_app_in_browser=True",
+            ],
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         deadline = time.monotonic() + 60
         while True:
@@ -97,10 +122,14 @@ READY = """async () => {
 ERRORS = """() => window.jupyterapp.shell.currentWidget.model.toJSON().cells.flatMap(cell => cell.outputs ?? [])
     .filter(output => output.output_type === 'error').map(output => output.ename + ': ' + output.evalue)"""
 # an error, or no prompt that is queued [*] or unrun [ ]
-FINISHED = r"""() => {
-    if ((""" + ERRORS + r""")().length) return true;
+FINISHED = (
+    r"""() => {
+    if (("""
+    + ERRORS
+    + r""")().length) return true;
     const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.innerText);
     return prompts.length > 0 && prompts.every(text => /\[\d+\]/.test(text)); }"""
+)
 
 
 @pytest.fixture
@@ -111,7 +140,7 @@ def run_notebook(browser, lab, tmp_path, request):
 
     def go(notebook):
         (folder / notebook).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / notebook, folder / notebook)                   # what is saved must not touch the checkout
+        shutil.copy(ROOT / notebook, folder / notebook)  # what is saved must not touch the checkout
         page.goto(f"{address}/doc/tree/{notebook}?token=t&reset")
         page.locator(".jp-NotebookPanel").wait_for(timeout=60_000)
         page.evaluate(READY)

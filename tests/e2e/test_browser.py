@@ -1,4 +1,5 @@
 """Four walks through the course in a real browser, under the smoke profile."""
+
 import re
 import time
 
@@ -64,7 +65,7 @@ image = torch.linspace(-1, 1, 24 * 40).view(1, 1, 24, 40)
 al.show.mask_editor(image, "A ramp", on_change=lambda mask: image * mask, start=torch.ones(1, 1, 24, 40))"""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)], metadata=METADATA)
     nbformat.write(notebook, tmp_path / "editor.ipynb")
-    monkeypatch.setitem(run_notebook.__globals__, "ROOT", tmp_path)         # a notebook of this test's own
+    monkeypatch.setitem(run_notebook.__globals__, "ROOT", tmp_path)  # a notebook of this test's own
     cell = run_notebook("editor.ipynb").first
     images, press = cell.locator(".jp-OutputArea-output img"), cell.page.keyboard.press
 
@@ -82,14 +83,14 @@ al.show.mask_editor(image, "A ramp", on_change=lambda mask: image * mask, start=
     button = lambda name: cell.get_by_role("button", name=name, exact=True)
     shows("0 of 960 pixels, 0.0 %; brush at row 12, column 20")
     start = images.last.get_attribute("src")
-    row.focus()                                                             # from here on nothing but keys
+    row.focus()  # from here on nothing but keys
     for key in "ArrowUp", "ArrowUp", "ArrowDown":
         press(key)
     shows("0 of 960 pixels, 0.0 %; brush at row 13, column 20")
     reach(cell.get_by_role("checkbox"))
     press("Space")
     reach(column, "Shift+Tab")
-    for moved in range(1, 5):                                               # a brush of 3: 9 pixels, and 3 more each move
+    for moved in range(1, 5):  # a brush of 3: 9 pixels, and 3 more each move
         press("ArrowRight")
         shows(f"{9 + 3 * moved} of 960")
     assert images.last.get_attribute("src") != start
@@ -97,4 +98,6 @@ al.show.mask_editor(image, "A ramp", on_change=lambda mask: image * mask, start=
         reach(button(name), "Shift+Tab" if name in ("Erase", "Paint") else "Tab")
         press("Space")
         shows(f"the hole, {pixels} of 960")
-    cell.page.wait_for_function("([image, src]) => image.src === src", arg=[images.last.element_handle(), start], timeout=30_000)
+    cell.page.wait_for_function(
+        "([image, src]) => image.src === src", arg=[images.last.element_handle(), start], timeout=30_000
+    )

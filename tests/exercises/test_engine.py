@@ -98,7 +98,9 @@ def test_exit_is_an_error_and_an_interrupt_passes():
         check("flip_horizontal", interrupted)
 
 
-@pytest.mark.parametrize("function", (lambda x: x, lambda x, weight, bias, stride, padding: x, lambda x, weight, bias=None: x))
+@pytest.mark.parametrize(
+    "function", (lambda x: x, lambda x, weight, bias, stride, padding: x, lambda x, weight, bias=None: x)
+)
 def test_the_wrong_arguments_show_the_signature(function):
     result = check("conv2d", function)
     assert result.outcome == "error"
@@ -130,7 +132,9 @@ def test_a_known_mistake_is_named():
 
 
 def test_an_unknown_mistake_shows_the_smallest_case():
-    result = check("conv2d", lambda x, weight, bias=None, stride=1, padding=0: 1.5 * ops.conv2d(x, weight, bias, stride, padding))
+    result = check(
+        "conv2d", lambda x, weight, bias=None, stride=1, padding=0: 1.5 * ops.conv2d(x, weight, bias, stride, padding)
+    )
     assert (result.outcome, result.mistake, result.hint) == ("wrong", None, None)
     assert "wrong in 8 of 8 cases" in result.message
     assert "x = [[[[1, 2, 3], [5, 8, 4]]]], shape (1, 1, 2, 3)" in result.message
@@ -181,7 +185,9 @@ def test_what_cannot_be_compared_is_said(value, said):
     assert result.outcome == "wrong" and re.search(said, result.message), result.message
 
 
-@pytest.mark.parametrize("convert", (lambda t: t.numpy(), lambda t: t.double(), lambda t: np.asfortranarray(t.double().numpy())))
+@pytest.mark.parametrize(
+    "convert", (lambda t: t.numpy(), lambda t: t.double(), lambda t: np.asfortranarray(t.double().numpy()))
+)
 def test_arrays_and_double_precision_are_accepted(convert):
     assert check("rotation_matrix", lambda degrees: convert(ops.rotation_matrix(degrees))).outcome == "correct"
 
@@ -191,7 +197,9 @@ def test_a_whole_number_may_come_in_many_types(convert):
     assert check("receptive_field", lambda layers: convert(ops.receptive_field(layers))).outcome == "correct"
 
 
-@pytest.mark.parametrize("convert", (bool, np.bool_, lambda n: torch.tensor(n > 0), lambda n: [n], lambda n: torch.tensor([n])))
+@pytest.mark.parametrize(
+    "convert", (bool, np.bool_, lambda n: torch.tensor(n > 0), lambda n: [n], lambda n: torch.tensor([n]))
+)
 def test_a_whole_number_is_no_truth_value_and_no_list(convert):
     assert check("receptive_field", lambda layers: convert(ops.receptive_field(layers))).outcome == "wrong"
 
@@ -316,14 +324,22 @@ def statistics(x):
 
 
 NESTED = Exercise(
-    name="statistics", lesson=0, points=1, minutes=1, docstring="", reference=statistics, alternatives={}, mistakes=(),
-    cases=lambda seed: [Case("six numbers", (torch.tensor([[1.0, 2.0], [3.0, 7.0], [4.0, 5.0]]),), gradients=(0,))])
+    name="statistics",
+    lesson=0,
+    points=1,
+    minutes=1,
+    docstring="",
+    reference=statistics,
+    alternatives={},
+    mistakes=(),
+    cases=lambda seed: [Case("six numbers", (torch.tensor([[1.0, 2.0], [3.0, 7.0], [4.0, 5.0]]),), gradients=(0,))],
+)
 
 
 def test_tuples_in_tuples_are_compared_item_by_item():
     assert judge(NESTED, lambda x: [x.numpy().mean(), (x.min(), x.numpy().max(0))]).outcome == "correct"
     assert "as value 2 of 2 3 values, where 2" in judge(NESTED, lambda x: (x.mean(), (x.min(), *x.amax(0)))).message
-    flat = judge(NESTED, lambda x: (x.mean(), x.min(), x.amax(0)))           # the same numbers in a row
+    flat = judge(NESTED, lambda x: (x.mean(), x.min(), x.amax(0)))  # the same numbers in a row
     assert flat.outcome == "wrong" and "3 values, where 2 values are expected" in flat.message
     assert "should be 7, and is 5" in judge(NESTED, lambda x: (x.mean(), (x.min(), x[-1]))).message
 
@@ -387,7 +403,7 @@ def test_the_wrong_arguments_among_networks_show_the_pinned_signature():
         result = check("gan_step", function)
         assert result.outcome == "error"
         assert "def gan_step(generator, discriminator, opt_g, opt_d, real, noise):" in result.message
-    assert check("gan_step", lambda g, d, og, od, x, z: (0.0, 0.0)).outcome == "wrong"       # called by position
+    assert check("gan_step", lambda g, d, og, od, x, z: (0.0, 0.0)).outcome == "wrong"  # called by position
 
 
 def test_a_report_shows_what_the_networks_are_made_from():
@@ -409,7 +425,9 @@ def test_an_exception_among_networks_shows_the_learners_own_line():
 @pytest.mark.parametrize("returned", (None, 0.5, (0.5,), (None, None), "losses"))
 def test_a_step_that_returns_nothing_of_use_is_wrong(returned):
     result = check("gan_step", lambda *args: returned)
-    assert result.outcome == "wrong" and re.search("as value 1 of 4 .*(None|float|1 values|str)", result.message), result.message
+    assert result.outcome == "wrong" and re.search("as value 1 of 4 .*(None|float|1 values|str)", result.message), (
+        result.message
+    )
 
 
 def test_networks_are_fresh_for_each_case_and_inputs_are_not_to_be_changed():
@@ -426,7 +444,7 @@ def test_networks_are_fresh_for_each_case_and_inputs_are_not_to_be_changed():
 
     assert check("gan_step", step).mistake == "changes its input"
     cases = al.exercises.get("gan_step").cases(0)
-    assert len(seen) == 2 * len(cases)                               # two steps on the same networks
+    assert len(seen) == 2 * len(cases)  # two steps on the same networks
     for (first, second), case in zip(zip(seen[::2], seen[1::2]), cases, strict=True):
         assert all(map(torch.equal, first, case.args[:2])) and all((p == 7).all() for p in second)
 
@@ -435,7 +453,7 @@ def test_a_penalty_without_a_graph_is_named_by_the_bank_and_not_by_the_engine():
     def forgot_create_graph(critic, real, fake, t):
         t = t.view(-1, *[1] * (real.ndim - 1))
         points = (t * real + (1 - t) * fake).requires_grad_()
-        gradient, = torch.autograd.grad(critic(points).sum(), points)
+        (gradient,) = torch.autograd.grad(critic(points).sum(), points)
         return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
     result = check("gradient_penalty", forgot_create_graph)

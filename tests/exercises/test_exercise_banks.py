@@ -155,7 +155,9 @@ def test_mechanical_damage_is_rejected(name, record_property):
         for seed in SEEDS
         if accepted(name, damaged(reference, change), seed)
     ]
-    record_property("teeth", (name, "mechanical ones rejected", len(changes) - len({how for how, _ in survived}), len(changes)))
+    record_property(
+        "teeth", (name, "mechanical ones rejected", len(changes) - len({how for how, _ in survived}), len(changes))
+    )
     assert not survived
 
 
@@ -171,8 +173,11 @@ def test_cases_hold_plain_data(name):
     def plain(value):
         if isinstance(value, (list, tuple)):
             return all(map(plain, value))
-        return value is None or type(value) in (int, float) or (
-            type(value) is torch.Tensor and value.dtype in (torch.float32, torch.int64) and not value.requires_grad)
+        return (
+            value is None
+            or type(value) in (int, float)
+            or (type(value) is torch.Tensor and value.dtype in (torch.float32, torch.int64) and not value.requires_grad)
+        )
 
     for case in al.exercises.get(name).cases(0):
         assert plain(case.args) and plain(list(case.kwargs.values()))
@@ -213,7 +218,7 @@ PINNED = {
     "pix2pix_generator_loss": "(fake_logits, fake, target, l1_weight)",
     "cycle_loss": "(x, there_and_back)",
     "cyclegan_generator_loss": "(fake_logits_a, fake_logits_b, a, cycled_a, b, cycled_b, same_a, same_b, "
-                               "cycle_weight=10.0, identity_weight=5.0)",
+    "cycle_weight=10.0, identity_weight=5.0)",
     "ImageBuffer": "(capacity)",
     "frechet_distance": "(mu1, cov1, mu2, cov2)",
     "inception_score": "(probabilities)",
@@ -235,5 +240,10 @@ def test_the_reference_is_the_course_function_itself():
 
     homes = {"early_stop": early_stop, "gan_step": gan_step, "ImageBuffer": ImageBuffer}
     for name in PINNED:
-        home = homes.get(name) or getattr(al.losses, name, None) or getattr(al.metrics, name, None) or getattr(al.ops, name)
+        home = (
+            homes.get(name)
+            or getattr(al.losses, name, None)
+            or getattr(al.metrics, name, None)
+            or getattr(al.ops, name)
+        )
         assert al.exercises.get(name).reference is home

@@ -35,7 +35,17 @@ OTHER = {
 
 def submission(number):
     """(what it is, its notebook), by number: the same class in every run."""
-    what = "hangs" if number % 33 == 5 else "ends" if number % 40 == 7 else "raises" if number % 20 == 11 else "wrong" if number % 3 == 1 else "right"
+    what = (
+        "hangs"
+        if number % 33 == 5
+        else "ends"
+        if number % 40 == 7
+        else "raises"
+        if number % 20 == 11
+        else "wrong"
+        if number % 3 == 1
+        else "right"
+    )
     bodies = dict(bank.RIGHT)
     if what == "wrong":
         for name in bank.LESSON[: 1 + number % 4]:
@@ -66,12 +76,14 @@ def main(jobs):
         feedback.write(rows, out, trusted=False)
         seconds = time.perf_counter() - started
         book = json.loads((out / "grades.json").read_text(encoding="utf-8"))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024          # Linux gives kilobytes
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux gives kilobytes
     counts = {what: list(whats.values()).count(what) for what in sorted(set(whats.values()))}
     full = sum(row["points"] == row["of"] for row in book["rows"])
     named = sum(e["mistake"] is not None for row in book["rows"] for e in row["exercises"])
     print(f"{len(rows)} submissions, {counts}; {full} with all points, {named} mistakes named")
-    print(f"{seconds:.0f} s with {jobs} jobs (at most {SECONDS}); the judge's memory {memory / 1e9:.2f} GB (at most {MEMORY / 1e9})")
+    print(
+        f"{seconds:.0f} s with {jobs} jobs (at most {SECONDS}); the judge's memory {memory / 1e9:.2f} GB (at most {MEMORY / 1e9})"
+    )
     assert full == counts["right"] and len(rows) == 100
     return seconds > SECONDS or memory > MEMORY
 

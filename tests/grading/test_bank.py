@@ -35,12 +35,14 @@ def server():
     """(port, list of connections) of a server on this machine."""
     connections = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
+
         def accept():
             try:
                 while True:
                     connections.append(listening.accept()[1])
             except OSError:
                 pass
+
         threading.Thread(target=accept, daemon=True).start()
         yield listening.getsockname()[1], connections
 
@@ -48,7 +50,7 @@ def server():
 @pytest.fixture
 def descendants():
     """A function that lists all living processes that come from this one: orphans become its children, too."""
-    adopt = lambda yes: ctypes.CDLL(None).prctl(36, yes, 0, 0, 0)      # PR_SET_CHILD_SUBREAPER
+    adopt = lambda yes: ctypes.CDLL(None).prctl(36, yes, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 
     def living():
         found = psutil.Process().children(recursive=True)
@@ -61,8 +63,11 @@ def descendants():
 
 def outside_out(folder, world):
     """What must stay as it is: everything below the test's folder but OUT, and the targets of attacks."""
-    held = {p: hashlib.sha256(p.read_bytes()).hexdigest() if p.is_file() else "" for p in folder.rglob("*")
-            if not p.is_relative_to(folder / "out")}
+    held = {
+        p: hashlib.sha256(p.read_bytes()).hexdigest() if p.is_file() else ""
+        for p in folder.rglob("*")
+        if not p.is_relative_to(folder / "out")
+    }
     return held, {p for p in world.targets if Path(p).exists()}
 
 
@@ -85,7 +90,13 @@ def links(root, outside):
     (root / "folder" / "12_a.ipynb").mkdir(parents=True)
     (root / "pipe").mkdir()
     os.mkfifo(root / "pipe" / "12_a.py")
-    return {"link": "symbolic link", "neighbour": "symbolic link", "dangling": "symbolic link", "folder": "no file", "pipe": "no file"}
+    return {
+        "link": "symbolic link",
+        "neighbour": "symbolic link",
+        "dangling": "symbolic link",
+        "folder": "no file",
+        "pipe": "no file",
+    }
 
 
 def test_nobody_earns_what_is_not_theirs(bubblewrap, tmp_path, monkeypatch, record_property, server, descendants):
@@ -94,9 +105,21 @@ def test_nobody_earns_what_is_not_theirs(bubblewrap, tmp_path, monkeypatch, reco
     monkeypatch.setattr("tempfile.tempdir", str(jobs))
     monkeypatch.setenv("AIGC_SECRET", "a secret of the judge")
     port, connections = server
-    world = World(port, "a secret of the judge", [str(p) for p in (root, out, ROOT)],
-                  [str(p) for p in (root / "ends" / "12_answers.ipynb", out / "rows" / "x.json", out / "stranger.csv",
-                                    ROOT / "aigc_lessons" / "exercises" / "stranger.py", Path.home() / "stranger")])
+    world = World(
+        port,
+        "a secret of the judge",
+        [str(p) for p in (root, out, ROOT)],
+        [
+            str(p)
+            for p in (
+                root / "ends" / "12_answers.ipynb",
+                out / "rows" / "x.json",
+                out / "stranger.csv",
+                ROOT / "aigc_lessons" / "exercises" / "stranger.py",
+                Path.home() / "stranger",
+            )
+        ],
+    )
     files, odd = bank.files(world), bank.odd_files()
     for file in files:
         write(root, f"{file.learner}/12_answers.ipynb", file.content())
@@ -110,7 +133,7 @@ def test_nobody_earns_what_is_not_theirs(bubblewrap, tmp_path, monkeypatch, reco
     feedback.write(rows, out, trusted=False)
     seconds = time.monotonic() - started
 
-    patience = time.monotonic() + 10                                     # a killed sandbox takes a moment
+    patience = time.monotonic() + 10  # a killed sandbox takes a moment
     while descendants() - before[0] and time.monotonic() < patience:
         time.sleep(0.1)
     left_over = descendants() - before[0]
@@ -150,7 +173,14 @@ def test_nobody_earns_what_is_not_theirs(bubblewrap, tmp_path, monkeypatch, reco
             continue
         reason = row["reason"] or " ".join(e["reason"] for e in row["exercises"])
         of = sum(al.exercises.get(name).points for name in bank.LESSON)
-        judge("odd files and names", o.what, {"points": row["points"], "of": of, "reason": reason}, o.earns, o.says, row["flags"])
+        judge(
+            "odd files and names",
+            o.what,
+            {"points": row["points"], "of": of, "reason": reason},
+            o.earns,
+            o.says,
+            row["flags"],
+        )
     for learner, says in odd_links.items():
         row = next((row for row in rows if row["learner"] == learner), None)
         if row is None:
@@ -158,12 +188,26 @@ def test_nobody_earns_what_is_not_theirs(bubblewrap, tmp_path, monkeypatch, reco
             continue
         judge("odd files and names", learner, row, False, says, row["flags"])
 
-    totals = [("hostile or wrong, yet given points", len(unearned)), ("without a row", len(missing)),
-              ("past the deadline", len(late)), ("right, yet marked down", len(marked_down)), ("without its reason", len(unexplained)),
-              ("places outside OUT changed", len(changed)), ("processes left over", len(left_over)), ("seconds", round(seconds))]
+    totals = [
+        ("hostile or wrong, yet given points", len(unearned)),
+        ("without a row", len(missing)),
+        ("past the deadline", len(late)),
+        ("right, yet marked down", len(marked_down)),
+        ("without its reason", len(unexplained)),
+        ("places outside OUT changed", len(changed)),
+        ("processes left over", len(left_over)),
+        ("seconds", round(seconds)),
+    ]
     record_property("bank", ([(group, n, good[group]) for group, n in kinds.items()], totals))
-    wrong = {"unearned": unearned, "missing": missing, "late": late, "marked down": marked_down, "without its reason": unexplained,
-             "changed": changed, "left over": left_over}
+    wrong = {
+        "unearned": unearned,
+        "missing": missing,
+        "late": late,
+        "marked down": marked_down,
+        "without its reason": unexplained,
+        "changed": changed,
+        "left over": left_over,
+    }
     assert not any(wrong.values()), "\n".join(f"{what}: {found}" for what, found in wrong.items() if found)
     hostile = sum(kinds.values()) - kinds["correct"]
     assert hostile >= 40 and kinds["correct"] >= 9

@@ -61,40 +61,57 @@ def collected(monkeypatch):
 # Finding and reading
 
 
-@pytest.mark.parametrize("path, lesson, found", [
-    ("anna/12_convolution.ipynb", None, ("anna", 12)),
-    ("anna/12.py", None, ("anna", 12)),
-    ("anna/deeper/12-b.IPYNB", None, ("anna", 12)),
-    ("anna_12_convolution.ipynb", None, ("anna", 12)),
-    ("anna b_12.py", None, ("anna b", 12)),
-    ("anna-12 final.ipynb", None, ("anna", 12)),
-    ("王小明_12_答案.ipynb", None, ("王小明", 12)),
-    ("o'neil/12_x.ipynb", None, ("o'neil", 12)),
-    ("12_convolution.ipynb", None, ("12_convolution", 12)),
-    ("anna/final.ipynb", 12, ("anna", 12)),
-    ("anna.py", 12, ("anna", 12)),
-    ("anna_2012_x.py", 12, ("anna_2012_x", 12)),
-    ("anna/120_x.py", 12, ("anna", 12))])
+@pytest.mark.parametrize(
+    "path, lesson, found",
+    [
+        ("anna/12_convolution.ipynb", None, ("anna", 12)),
+        ("anna/12.py", None, ("anna", 12)),
+        ("anna/deeper/12-b.IPYNB", None, ("anna", 12)),
+        ("anna_12_convolution.ipynb", None, ("anna", 12)),
+        ("anna b_12.py", None, ("anna b", 12)),
+        ("anna-12 final.ipynb", None, ("anna", 12)),
+        ("王小明_12_答案.ipynb", None, ("王小明", 12)),
+        ("o'neil/12_x.ipynb", None, ("o'neil", 12)),
+        ("12_convolution.ipynb", None, ("12_convolution", 12)),
+        ("anna/final.ipynb", 12, ("anna", 12)),
+        ("anna.py", 12, ("anna", 12)),
+        ("anna_2012_x.py", 12, ("anna_2012_x", 12)),
+        ("anna/120_x.py", 12, ("anna", 12)),
+    ],
+)
 def test_the_learner_and_the_lesson_are_in_the_name(tmp_path, path, lesson, found):
     put(tmp_path, path)
-    only, = submissions.find(tmp_path, LESSONS, lesson)
+    (only,) = submissions.find(tmp_path, LESSONS, lesson)
     assert (only.learner, only.lesson, only.problem) == (*found, None)
 
 
-@pytest.mark.parametrize("path, lesson, says", [
-    ("anna/final.ipynb", None, "says no lesson"),
-    ("anna_final.py", None, "says no lesson"),
-    ("anna/120_x.py", None, "says no lesson"),
-    ("anna/98_x.py", None, "There is no lesson 98"),
-    ("anna_00.py", None, "There is no lesson 0 ")])
+@pytest.mark.parametrize(
+    "path, lesson, says",
+    [
+        ("anna/final.ipynb", None, "says no lesson"),
+        ("anna_final.py", None, "says no lesson"),
+        ("anna/120_x.py", None, "says no lesson"),
+        ("anna/98_x.py", None, "There is no lesson 98"),
+        ("anna_00.py", None, "There is no lesson 0 "),
+    ],
+)
 def test_what_cannot_be_placed_is_found_with_its_problem(tmp_path, path, lesson, says):
     put(tmp_path, path)
-    only, = submissions.find(tmp_path, LESSONS, lesson)
+    (only,) = submissions.find(tmp_path, LESSONS, lesson)
     assert says in only.problem
 
 
 def test_other_lessons_and_other_files_are_left_out(tmp_path):
-    put(tmp_path, "a/12_x.py", "a/13_x.py", "b_13.ipynb", "c/12_x.txt", "c/notes.md", "d/.ipynb_checkpoints/12_x.ipynb", ".git/12_x.py")
+    put(
+        tmp_path,
+        "a/12_x.py",
+        "a/13_x.py",
+        "b_13.ipynb",
+        "c/12_x.txt",
+        "c/notes.md",
+        "d/.ipynb_checkpoints/12_x.ipynb",
+        ".git/12_x.py",
+    )
     assert [(s.learner, s.lesson) for s in submissions.find(tmp_path, LESSONS)] == [("a", 12), ("a", 13), ("b", 13)]
     assert [(s.learner, s.lesson) for s in submissions.find(tmp_path, LESSONS, 12)] == [("a", 12)]
 
@@ -110,21 +127,25 @@ def test_two_files_for_one_learner_and_lesson_are_both_refused(tmp_path):
 def test_a_notebook_is_read_cell_by_cell(tmp_path):
     book = json.loads(bank.as_notebook(["a = 1\nb = 2", "c = 'é王'"]))
     book["cells"].insert(1, {"cell_type": "markdown", "source": ["import os"]})
-    book["cells"][2]["source"] = "c = 'é王'"                                      # one text, as well as a list of lines
+    book["cells"][2]["source"] = "c = 'é王'"  # one text, as well as a list of lines
     put(tmp_path, "a.ipynb", content=b"\xef\xbb\xbf" + json.dumps(book, ensure_ascii=False).encode())
     assert submissions.read(tmp_path / "a.ipynb") == ["a = 1\nb = 2", "c = 'é王'"]
 
 
-@pytest.mark.parametrize("source, plain", [
-    ("%matplotlib inline\nx = 1", "pass\nx = 1"),
-    ("%%time\nx = 1", "pass\nx = 1"),
-    ("if x:\n    !pip install y\nz = 1", "if x:\n    pass\nz = 1"),
-    ("files = !ls\nhere = %pwd", "pass\npass"),
-    ("conv2d?\n?conv2d\nconv2d??", "pass\npass\npass"),
-    ("x = (7\n  % 4)", "x = (7\n  % 4)"),
-    ("x = a != b", "x = a != b"),
-    ("x = 1  # why?", "x = 1  # why?"),
-    ("x == y % z", "x == y % z")])
+@pytest.mark.parametrize(
+    "source, plain",
+    [
+        ("%matplotlib inline\nx = 1", "pass\nx = 1"),
+        ("%%time\nx = 1", "pass\nx = 1"),
+        ("if x:\n    !pip install y\nz = 1", "if x:\n    pass\nz = 1"),
+        ("files = !ls\nhere = %pwd", "pass\npass"),
+        ("conv2d?\n?conv2d\nconv2d??", "pass\npass\npass"),
+        ("x = (7\n  % 4)", "x = (7\n  % 4)"),
+        ("x = a != b", "x = a != b"),
+        ("x = 1  # why?", "x = 1  # why?"),
+        ("x == y % z", "x == y % z"),
+    ],
+)
 def test_what_only_jupyter_understands_is_left_out(source, plain):
     assert submissions.without_magics(source) == plain
 
@@ -140,9 +161,18 @@ import \\
 ｏｐｅｎ("x")
 from worker import FromScratch
 """
-    assert submissions.flags([source, "eval('1')"]) == sorted([
-        "imports os", "imports from socket", "imports from aigc_lessons.ops", "imports sys", "imports gc", "uses open",
-        "imports from worker", "uses eval"])
+    assert submissions.flags([source, "eval('1')"]) == sorted(
+        [
+            "imports os",
+            "imports from socket",
+            "imports from aigc_lessons.ops",
+            "imports sys",
+            "imports gc",
+            "uses open",
+            "imports from worker",
+            "uses eval",
+        ]
+    )
 
 
 def test_the_courses_own_cells_are_not_flagged_and_their_words_hide_nothing():
@@ -155,10 +185,18 @@ def test_the_courses_own_cells_are_not_flagged_and_their_words_hide_nothing():
 
 def test_long_and_deep_code_is_searched_quickly():
     started = time.monotonic()
-    for source in ("a" + ".b" * 400_000, "'\\" * 400_000, " " * 900_000, "import " * 130_000, "from a " * 130_000, "?" * 900_000, "(" * 900_000):
+    for source in (
+        "a" + ".b" * 400_000,
+        "'\\" * 400_000,
+        " " * 900_000,
+        "import " * 130_000,
+        "from a " * 130_000,
+        "?" * 900_000,
+        "(" * 900_000,
+    ):
         submissions.flags([source])
         submissions.without_magics(source)
-    assert time.monotonic() - started < 30                       # quadratic searches would take hours
+    assert time.monotonic() - started < 30  # quadratic searches would take hours
 
 
 # Frames
@@ -167,12 +205,17 @@ def test_long_and_deep_code_is_searched_quickly():
 def parts(blob):
     text, data = frames.HEAD.unpack(blob[:8])
     assert len(blob) == 8 + text + data
-    return blob[8:8 + text], blob[8 + text:]
+    return blob[8 : 8 + text], blob[8 + text :]
 
 
 def same(a, b):
     if isinstance(a, torch.Tensor):
-        return type(b) is torch.Tensor and a.dtype == b.dtype and a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
+        return (
+            type(b) is torch.Tensor
+            and a.dtype == b.dtype
+            and a.shape == b.shape
+            and bool(((a == b) | ((a != a) & (b != b))).all())
+        )
     if isinstance(a, (list, tuple)):
         return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
     return type(a) is type(b) and (a == b or a != a and b != b)
@@ -180,19 +223,48 @@ def same(a, b):
 
 def test_frames_carry_values_as_they_are():
     shared = torch.randn(3, 4)
-    values = [torch.randn(2, 3, 5), torch.zeros(0, 3), torch.tensor(2.5), torch.arange(6).view(2, 3).T, torch.tensor([True, False]),
-              torch.tensor([float("nan"), float("inf")], dtype=torch.float64), torch.randn(2, 2).to(torch.bfloat16),
-              (shared, shared[1:], None), [(3, 2), (5, 1)], (), [], None, True, 7, -2**60, 0.1, float("inf"), float("nan"), "文 \ud800 \x00"]
+    values = [
+        torch.randn(2, 3, 5),
+        torch.zeros(0, 3),
+        torch.tensor(2.5),
+        torch.arange(6).view(2, 3).T,
+        torch.tensor([True, False]),
+        torch.tensor([float("nan"), float("inf")], dtype=torch.float64),
+        torch.randn(2, 2).to(torch.bfloat16),
+        (shared, shared[1:], None),
+        [(3, 2), (5, 1)],
+        (),
+        [],
+        None,
+        True,
+        7,
+        -(2**60),
+        0.1,
+        float("inf"),
+        float("nan"),
+        "文 \ud800 \x00",
+    ]
     record, back = frames.unpack(*parts(frames.pack({"name": "x", "case": 3}, values)))
     assert record == {"name": "x", "case": 3}
     assert all(map(same, values, back)) and len(back) == len(values)
 
 
 def test_frames_carry_what_numpy_gives():
-    values = [np.float32(0.5), np.int64(3), np.array(2.5), np.arange(6.0).reshape(2, 3)[:, ::-1], np.array([1, 2], dtype=np.uint8)]
+    values = [
+        np.float32(0.5),
+        np.int64(3),
+        np.array(2.5),
+        np.arange(6.0).reshape(2, 3)[:, ::-1],
+        np.array([1, 2], dtype=np.uint8),
+    ]
     _, back = frames.unpack(*parts(frames.pack({}, values)))
-    wanted = [0.5, 3, torch.tensor(2.5, dtype=torch.float64), torch.tensor([[2.0, 1, 0], [5, 4, 3]], dtype=torch.float64),
-              torch.tensor([1, 2], dtype=torch.uint8)]
+    wanted = [
+        0.5,
+        3,
+        torch.tensor(2.5, dtype=torch.float64),
+        torch.tensor([[2.0, 1, 0], [5, 4, 3]], dtype=torch.float64),
+        torch.tensor([1, 2], dtype=torch.uint8),
+    ]
     assert all(map(same, wanted, back))
 
 
@@ -206,7 +278,12 @@ def test_frames_only_name_what_they_cannot_carry():
         pass
 
     _, (odd, text, huge, nested) = frames.unpack(*parts(frames.pack({}, [Odd(), np.array(["a"]), 10**400, deep])))
-    assert type(odd).__name__ == "Odd" and type(text).__name__ == "ndarray" and huge == float("inf") and type(nested) is list
+    assert (
+        type(odd).__name__ == "Odd"
+        and type(text).__name__ == "ndarray"
+        and huge == float("inf")
+        and type(nested) is list
+    )
 
 
 def test_a_tensor_is_described_without_what_it_pretends():
@@ -226,22 +303,55 @@ def header(**entry):
     return struct.pack("<Q", len(text)) + text + bytes(4)
 
 
-@pytest.mark.parametrize("text, data", [
-    (b"", b""), (b"{}", save({})), (b"[]", save({})), (b"null", save({})), (b'{"values": 3}', save({})), (b'{"values": [3]}', save({})),
-    (b'{"values": []', save({})), (b'{"values": [\xff]}', save({})), (b"[" * 500_000, save({})), (b'{"values":' * 100_000, save({})),
-    (b'{"values": [{"plain": 1' + b"0" * 400 + b"}]}", save({})), (b'{"values": [{"plain": 1' + b"0" * 9000 + b"}]}", save({})),
-    (b'{"values": [{"plain": []}]}', save({})), (b'{"values": [{"plain": {}}]}', save({})), (b'{"values": [{"type": 3}]}', save({})),
-    (b'{"values": [{"list": 3}]}', save({})), (b'{"values": [{"list": [], "tuple": []}]}', save({})), (b'{"values": [{}]}', save({})),
-    (b'{"values": [{"list":[{"list":[{"list":[{"list":[{"list":[{"list":[{"list":[{"list":[]}]}]}]}]}]}]}]}]}', save({})),
-    (b'{"values": [{"tensor": 0}]}', save({})), (b'{"values": [{"tensor": -1}]}', ONE), (b'{"values": [{"tensor": 1}]}', ONE),
-    (b'{"values": [{"tensor": true}]}', ONE), (b'{"values": [{"tensor": 0.0}]}', ONE), (b'{"values": [{"tensor": "0"}]}', ONE),
-    (b'{"values": [{"tensor": 0}, {"tensor": 0}]}', ONE), (b'{"values": []}', ONE), (b'{"values": [{"tensor": 0}]}', save({"a": torch.ones(3)})),
-    (b'{"values": [{"tensor": 0}]}', ONE[:-1]), (b'{"values": [{"tensor": 0}]}', ONE + b"x"), (b'{"values": [{"tensor": 0}]}', b"\x80\x04K\x01."),
-    (b'{"values": [{"tensor": 0}]}', struct.pack("<Q", 2**63) + ONE[8:]), (b'{"values": [{"tensor": 0}]}', struct.pack("<Q", 10**9) + ONE[8:]),
-    (b'{"values": [{"tensor": 0}]}', header(shape=[2**31, 2**31])), (b'{"values": [{"tensor": 0}]}', header(shape=[2**62, 4])),
-    (b'{"values": [{"tensor": 0}]}', header(shape=[-1])), (b'{"values": [{"tensor": 0}]}', header(shape=[2])),
-    (b'{"values": [{"tensor": 0}]}', header(dtype="object")), (b'{"values": [{"tensor": 0}]}', header(dtype="F128")),
-    (b'{"values": [{"tensor": 0}]}', header(data_offsets=[0, 2**40])), (b'{"values": [{"tensor": 0}]}', header(data_offsets=[4, 0]))])
+@pytest.mark.parametrize(
+    "text, data",
+    [
+        (b"", b""),
+        (b"{}", save({})),
+        (b"[]", save({})),
+        (b"null", save({})),
+        (b'{"values": 3}', save({})),
+        (b'{"values": [3]}', save({})),
+        (b'{"values": []', save({})),
+        (b'{"values": [\xff]}', save({})),
+        (b"[" * 500_000, save({})),
+        (b'{"values":' * 100_000, save({})),
+        (b'{"values": [{"plain": 1' + b"0" * 400 + b"}]}", save({})),
+        (b'{"values": [{"plain": 1' + b"0" * 9000 + b"}]}", save({})),
+        (b'{"values": [{"plain": []}]}', save({})),
+        (b'{"values": [{"plain": {}}]}', save({})),
+        (b'{"values": [{"type": 3}]}', save({})),
+        (b'{"values": [{"list": 3}]}', save({})),
+        (b'{"values": [{"list": [], "tuple": []}]}', save({})),
+        (b'{"values": [{}]}', save({})),
+        (
+            b'{"values": [{"list":[{"list":[{"list":[{"list":[{"list":[{"list":[{"list":[{"list":[]}]}]}]}]}]}]}]}]}',
+            save({}),
+        ),
+        (b'{"values": [{"tensor": 0}]}', save({})),
+        (b'{"values": [{"tensor": -1}]}', ONE),
+        (b'{"values": [{"tensor": 1}]}', ONE),
+        (b'{"values": [{"tensor": true}]}', ONE),
+        (b'{"values": [{"tensor": 0.0}]}', ONE),
+        (b'{"values": [{"tensor": "0"}]}', ONE),
+        (b'{"values": [{"tensor": 0}, {"tensor": 0}]}', ONE),
+        (b'{"values": []}', ONE),
+        (b'{"values": [{"tensor": 0}]}', save({"a": torch.ones(3)})),
+        (b'{"values": [{"tensor": 0}]}', ONE[:-1]),
+        (b'{"values": [{"tensor": 0}]}', ONE + b"x"),
+        (b'{"values": [{"tensor": 0}]}', b"\x80\x04K\x01."),
+        (b'{"values": [{"tensor": 0}]}', struct.pack("<Q", 2**63) + ONE[8:]),
+        (b'{"values": [{"tensor": 0}]}', struct.pack("<Q", 10**9) + ONE[8:]),
+        (b'{"values": [{"tensor": 0}]}', header(shape=[2**31, 2**31])),
+        (b'{"values": [{"tensor": 0}]}', header(shape=[2**62, 4])),
+        (b'{"values": [{"tensor": 0}]}', header(shape=[-1])),
+        (b'{"values": [{"tensor": 0}]}', header(shape=[2])),
+        (b'{"values": [{"tensor": 0}]}', header(dtype="object")),
+        (b'{"values": [{"tensor": 0}]}', header(dtype="F128")),
+        (b'{"values": [{"tensor": 0}]}', header(data_offsets=[0, 2**40])),
+        (b'{"values": [{"tensor": 0}]}', header(data_offsets=[4, 0])),
+    ],
+)
 def test_a_malformed_frame_is_refused(text, data):
     with pytest.raises(ValueError):
         frames.unpack(text, data)
@@ -249,7 +359,10 @@ def test_a_malformed_frame_is_refused(text, data):
 
 def test_noise_and_damaged_frames_raise_nothing_but_value_error():
     generator = random.Random(0)
-    whole = frames.pack({"name": "conv2d", "case": 2, "damaged": False}, [(torch.randn(2, 3, 4), [torch.arange(5), None, 2.5]), "text", {}])
+    whole = frames.pack(
+        {"name": "conv2d", "case": 2, "damaged": False},
+        [(torch.randn(2, 3, 4), [torch.arange(5), None, 2.5]), "text", {}],
+    )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused = 0
     for _ in range(4_000):
@@ -261,11 +374,11 @@ def test_noise_and_damaged_frames_raise_nothing_but_value_error():
             if how == 0:
                 part[where] = generator.randrange(256)
             elif how == 1:
-                del part[where:where + generator.randrange(1, 9)]
+                del part[where : where + generator.randrange(1, 9)]
             elif how == 2:
                 part[where:where] = generator.randbytes(generator.randrange(1, 9))
             else:
-                part[:] = part[:where + 1] + part[where // 2:]
+                part[:] = part[: where + 1] + part[where // 2 :]
         try:
             record, values = frames.unpack(bytes(text), bytes(data))
             assert isinstance(record, dict) and isinstance(values, list)
@@ -274,22 +387,43 @@ def test_noise_and_damaged_frames_raise_nothing_but_value_error():
     for size in range(1_000):
         with pytest.raises(ValueError):
             frames.unpack(generator.randbytes(size), generator.randbytes(1_000 - size))
-    assert 2_000 < refused < 4_000                                # some damage is in numbers only
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000   # kilobytes
+    assert 2_000 < refused < 4_000  # some damage is in numbers only
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
 
 
-@pytest.mark.parametrize("record, values", [
-    ({"error": ["ValueError"], "says": ""}, []), ({"error": "ValueError", "says": [[[]]]}, []), ({"error": "ValueError"}, []),
-    ({}, []), ({}, [torch.ones(1)]), ({}, [torch.ones(1), [None, None]]), ({}, [torch.ones(1), (None,)]),
-    ({}, [torch.ones(1), (None, 1.0)]), ({}, [torch.ones(1), (None, None), None])])
+@pytest.mark.parametrize(
+    "record, values",
+    [
+        ({"error": ["ValueError"], "says": ""}, []),
+        ({"error": "ValueError", "says": [[[]]]}, []),
+        ({"error": "ValueError"}, []),
+        ({}, []),
+        ({}, [torch.ones(1)]),
+        ({}, [torch.ones(1), [None, None]]),
+        ({}, [torch.ones(1), (None,)]),
+        ({}, [torch.ones(1), (None, 1.0)]),
+        ({}, [torch.ones(1), (None, None), None]),
+    ],
+)
 def test_an_answer_of_another_form_is_refused(record, values):
     with pytest.raises(sandbox.Ended):
         sandbox.observed(record, values, 2)
 
 
-@pytest.mark.parametrize("name, kind", [
-    ("ValueError", ValueError), ("NotImplementedError", NotImplementedError), ("UnicodeDecodeError", Exception), ("SystemExit", Exception),
-    ("KeyboardInterrupt", Exception), ("exit", Exception), ("no such", Exception), ("__import__", Exception), ("ExceptionGroup", Exception)])
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("ValueError", ValueError),
+        ("NotImplementedError", NotImplementedError),
+        ("UnicodeDecodeError", Exception),
+        ("SystemExit", Exception),
+        ("KeyboardInterrupt", Exception),
+        ("exit", Exception),
+        ("no such", Exception),
+        ("__import__", Exception),
+        ("ExceptionGroup", Exception),
+    ],
+)
 def test_an_error_is_rebuilt_from_its_name(name, kind):
     error = sandbox.observed({"error": name, "says": "x" * 1000}, [], 0).error
     assert type(error) is kind and str(error) == "x" * 300
@@ -301,20 +435,31 @@ def test_an_error_is_rebuilt_from_its_name(name, kind):
 @pytest.fixture
 def channel(monkeypatch):
     """channel(code): a Worker that is a bare Python process."""
+
     def start(code):
-        monkeypatch.setattr(sandbox, "command", lambda folder: [sys.executable, "-c", f"import os, struct, time\n{code}"])
+        monkeypatch.setattr(
+            sandbox, "command", lambda folder: [sys.executable, "-c", f"import os, struct, time\n{code}"]
+        )
         monkeypatch.setattr(sandbox, "threads_only", lambda: b"")
         return sandbox.Worker("")
+
     return start
 
 
 NOTHING = frames.pack({"ready": True})
 
 
-@pytest.mark.parametrize("code, says", [
-    ("time.sleep(1000)", "no answer in time"),
-    ("os.close(1)\ntime.sleep(1000)", "no answer in time"),
-    ("os.write(1, struct.pack('>II', 900_000, 0))\nwhile True: os.write(1, b' '); time.sleep(0.01)", "no answer in time")])
+@pytest.mark.parametrize(
+    "code, says",
+    [
+        ("time.sleep(1000)", "no answer in time"),
+        ("os.close(1)\ntime.sleep(1000)", "no answer in time"),
+        (
+            "os.write(1, struct.pack('>II', 900_000, 0))\nwhile True: os.write(1, b' '); time.sleep(0.01)",
+            "no answer in time",
+        ),
+    ],
+)
 def test_a_deadline_holds_whatever_is_sent(channel, code, says):
     with channel(code) as worker:
         started = time.monotonic()
@@ -324,14 +469,18 @@ def test_a_deadline_holds_whatever_is_sent(channel, code, says):
     assert worker.process.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("code, says", [
-    ("os._exit(7)", "exit code 7"),
-    ("os.kill(os.getpid(), 9)", "exit code -9"),
-    ("os.write(1, b'\\0\\0')", "ended before it answered"),
-    ("os.write(1, b'\\xff' * 8)\ntime.sleep(1000)", "8,589,934,590 bytes"),
-    ("os.write(1, struct.pack('>II', 1_000_001, 0))\ntime.sleep(1000)", "1,000,001 bytes"),
-    ("os.write(1, struct.pack('>II', 0, 4_000_001))\ntime.sleep(1000)", "4,000,001 bytes"),
-    ("os.write(1, bytes(8))", "agreed form")])
+@pytest.mark.parametrize(
+    "code, says",
+    [
+        ("os._exit(7)", "exit code 7"),
+        ("os.kill(os.getpid(), 9)", "exit code -9"),
+        ("os.write(1, b'\\0\\0')", "ended before it answered"),
+        ("os.write(1, b'\\xff' * 8)\ntime.sleep(1000)", "8,589,934,590 bytes"),
+        ("os.write(1, struct.pack('>II', 1_000_001, 0))\ntime.sleep(1000)", "1,000,001 bytes"),
+        ("os.write(1, struct.pack('>II', 0, 4_000_001))\ntime.sleep(1000)", "4,000,001 bytes"),
+        ("os.write(1, bytes(8))", "agreed form"),
+    ],
+)
 def test_what_is_no_frame_ends_the_reading(channel, code, says):
     with channel(code) as worker, pytest.raises(sandbox.Ended, match=says):
         worker.frame(time.monotonic() + 60)
@@ -362,18 +511,50 @@ def test_a_sandbox_that_does_not_start_is_nobodys_zero(tmp_path, monkeypatch, co
     monkeypatch.undo()
     monkeypatch.setattr(sandbox, "command", lambda folder: [sys.executable, "-c", "raise SystemExit(3)"])
     monkeypatch.setattr(sandbox, "threads_only", lambda: b"")
-    row, = results.grade(tmp_path / "s", tmp_path / "out")
+    (row,) = results.grade(tmp_path / "s", tmp_path / "out")
     assert "The sandbox did not start" in row["reason"] and {e["outcome"] for e in row["exercises"]} == {"not graded"}
     monkeypatch.setattr(sandbox, "collect", lambda sources, tasks, *rest: {e.name: "absent" for e, _ in tasks})
-    row, = results.grade(tmp_path / "s", tmp_path / "out")
+    (row,) = results.grade(tmp_path / "s", tmp_path / "out")
     assert row["reason"] == "" and {e["outcome"] for e in row["exercises"]} == {"not_attempted"}
 
 
 # Pages
 
-HOSTILE_NAMES = ["=1+1", "+1", "-1", "@SUM(A1)", "  =1", "\t=1", "\n=1", "\r=1", "\x00=1", "\xa0=1", "＝1+1", "＠x", "=cmd|' /C calc'!A0"]
-NAMES = ["../../etc/passwd", "..", "", "/", "a/b", "a\\b", "CON", "a" * 500, "王" * 200, "O'Brien \"Bo\"", "<script>alert(1)</script>",
-         "x' onclick='y", "two words", "caf\udce9", "line\nbreak", "esc\x1b[2J", "&amp;", *HOSTILE_NAMES]
+HOSTILE_NAMES = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "  =1",
+    "\t=1",
+    "\n=1",
+    "\r=1",
+    "\x00=1",
+    "\xa0=1",
+    "＝1+1",
+    "＠x",
+    "=cmd|' /C calc'!A0",
+]
+NAMES = [
+    "../../etc/passwd",
+    "..",
+    "",
+    "/",
+    "a/b",
+    "a\\b",
+    "CON",
+    "a" * 500,
+    "王" * 200,
+    'O\'Brien "Bo"',
+    "<script>alert(1)</script>",
+    "x' onclick='y",
+    "two words",
+    "caf\udce9",
+    "line\nbreak",
+    "esc\x1b[2J",
+    "&amp;",
+    *HOSTILE_NAMES,
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE_NAMES)
@@ -407,20 +588,57 @@ class Tags(HTMLParser):
 
 
 def row(learner, **more):
-    entries = [{"name": "conv2d", "outcome": "wrong", "points": 0, "of": 4, "reason": f"no bias: <b>{learner}</b>", "mistake": "no bias"}]
-    return {"learner": learner, "lesson": 12, "file": f"12_{learner}.py", "reason": "", "flags": [f"imports {learner}"], "exercises": entries,
-            "points": 0, "of": 4, "seconds": 1.5, "fingerprint": "x", **more}
+    entries = [
+        {
+            "name": "conv2d",
+            "outcome": "wrong",
+            "points": 0,
+            "of": 4,
+            "reason": f"no bias: <b>{learner}</b>",
+            "mistake": "no bias",
+        }
+    ]
+    return {
+        "learner": learner,
+        "lesson": 12,
+        "file": f"12_{learner}.py",
+        "reason": "",
+        "flags": [f"imports {learner}"],
+        "exercises": entries,
+        "points": 0,
+        "of": 4,
+        "seconds": 1.5,
+        "fingerprint": "x",
+        **more,
+    }
 
 
 def test_names_become_no_markup_and_no_formula(tmp_path):
     rows = [row(name, reason=name if i % 2 else "") for i, name in enumerate(NAMES)]
     feedback.write(rows, tmp_path, trusted=False)
     pages = [tmp_path / "class.html", *(tmp_path / "feedback").iterdir()]
-    assert len(pages) == 1 + len(NAMES) and set(tmp_path.iterdir()) == {tmp_path / n for n in ("class.html", "grades.csv", "grades.json", "feedback")}
+    assert len(pages) == 1 + len(NAMES) and set(tmp_path.iterdir()) == {
+        tmp_path / n for n in ("class.html", "grades.csv", "grades.json", "feedback")
+    }
     for page in pages:
         tags = Tags()
         tags.feed(page.read_text(encoding="utf-8"))
-        assert tags.seen <= {"html", "meta", "title", "style", "h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "strong"}
+        assert tags.seen <= {
+            "html",
+            "meta",
+            "title",
+            "style",
+            "h1",
+            "h2",
+            "p",
+            "table",
+            "thead",
+            "tbody",
+            "tr",
+            "th",
+            "td",
+            "strong",
+        }
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", tags.text)
     page = (tmp_path / "feedback" / feedback.page_name("<script>alert(1)</script>")).read_text(encoding="utf-8")
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
@@ -431,7 +649,11 @@ def test_names_become_no_markup_and_no_formula(tmp_path):
     assert not [c for line in lines for c in line if c.lstrip()[:1] in tuple("=+-@＝＋－＠\x00") and c.strip()]
     assert "王" * 200 in {line[0] for line in lines}
     book = json.loads((tmp_path / "grades.json").read_text(encoding="utf-8"))
-    assert book["sandbox"] is True and [r["learner"] for r in book["rows"]] == NAMES and "fingerprint" not in book["rows"][0]
+    assert (
+        book["sandbox"] is True
+        and [r["learner"] for r in book["rows"]] == NAMES
+        and "fingerprint" not in book["rows"][0]
+    )
 
 
 def test_without_a_sandbox_the_pages_say_so(tmp_path):
@@ -445,14 +667,24 @@ def test_the_class_page_adds_up(tmp_path):
         return {"name": name, "outcome": outcome, "points": points, "of": 4, "reason": "r", "mistake": mistake}
 
     upside_down = entry("warp", 0, "wrong", "upside down")
-    rows = [row("anna", exercises=[entry("conv2d", 4, "correct"), upside_down], flags=[], seconds=3.0),
-            row("bo", exercises=[entry("conv2d", 0, "wrong", "no bias"), upside_down], flags=["imports os"], seconds=9.0)]
+    rows = [
+        row("anna", exercises=[entry("conv2d", 4, "correct"), upside_down], flags=[], seconds=3.0),
+        row("bo", exercises=[entry("conv2d", 0, "wrong", "no bias"), upside_down], flags=["imports os"], seconds=9.0),
+    ]
     feedback.write(rows, tmp_path, trusted=False)
     tags = Tags()
     tags.feed((tmp_path / "class.html").read_text(encoding="utf-8").replace("</td>", "|"))
-    assert "2 submissions of 2 learners" in tags.text and "conv2d|2.00|4|1|1|0|0|0|" in tags.text and "warp|0.00|4|0|2|0|0|0|" in tags.text
+    assert (
+        "2 submissions of 2 learners" in tags.text
+        and "conv2d|2.00|4|1|1|0|0|0|" in tags.text
+        and "warp|0.00|4|0|2|0|0|0|" in tags.text
+    )
     assert tags.text.index("warp|upside down|2|") < tags.text.index("conv2d|no bias|1|")
-    assert "bo|12|12_bo.py|imports os|" in tags.text and "12 seconds" in tags.text and tags.text.index("bo|12|9.0|") < tags.text.index("anna|12|3.0|")
+    assert (
+        "bo|12|12_bo.py|imports os|" in tags.text
+        and "12 seconds" in tags.text
+        and tags.text.index("bo|12|9.0|") < tags.text.index("anna|12|3.0|")
+    )
 
 
 def test_no_page_shows_an_input(tmp_path, monkeypatch):
@@ -461,19 +693,33 @@ def test_no_page_shows_an_input(tmp_path, monkeypatch):
 
     def telling(exercise, i, expected):
         given.append(expected)
-        kind = {"conv2d": RuntimeError, "max_pool2d": NotImplementedError, "conv_transpose2d": ValueError}.get(exercise.name)
+        kind = {"conv2d": RuntimeError, "max_pool2d": NotImplementedError, "conv_transpose2d": ValueError}.get(
+            exercise.name
+        )
         says = ("library call: {}", "library call: convolution {}", "{}", "conv2d {}")[i % 4].format(expected.case.args)
         return Observation(error=kind(says)) if kind else Observation(expected.case.args[0])
 
-    monkeypatch.setattr(sandbox, "collect", lambda sources, tasks, *rest: {
-        exercise.name: [telling(exercise, i, expected) for i, expected in enumerate(prepared)] for exercise, prepared in tasks})
+    monkeypatch.setattr(
+        sandbox,
+        "collect",
+        lambda sources, tasks, *rest: {
+            exercise.name: [telling(exercise, i, expected) for i, expected in enumerate(prepared)]
+            for exercise, prepared in tasks
+        },
+    )
     put(tmp_path / "s", "anna/12_a.py")
     rows = results.grade(tmp_path / "s", tmp_path / "out")
     feedback.write(rows, tmp_path / "out", trusted=False)
     assert rows[0]["points"] == 0 and len(given) > 30
     written = "\n".join(path.read_text(encoding="utf-8") for path in (tmp_path / "out").rglob("*.*"))
-    numbers = {abs(n) for p in given for a in (*p.case.args, *p.case.kwargs.values()) if isinstance(a, torch.Tensor) for n in a.flatten().tolist()}
-    drawn = {f"{n:.4f}"[:-1] for n in numbers if n != round(n)}                # to 3 digits after the point
+    numbers = {
+        abs(n)
+        for p in given
+        for a in (*p.case.args, *p.case.kwargs.values())
+        if isinstance(a, torch.Tensor)
+        for n in a.flatten().tolist()
+    }
+    drawn = {f"{n:.4f}"[:-1] for n in numbers if n != round(n)}  # to 3 digits after the point
     assert len(drawn) > 1000 and not [n for n in drawn if n in written]
     assert "tensor(" not in written and "[(" not in written
 
@@ -513,7 +759,7 @@ def test_a_second_run_grades_only_what_changed(tmp_path, collected):
 def test_a_damaged_row_is_graded_again(tmp_path, collected, damage):
     put(tmp_path / "s", "anna/12_a.py")
     whole = results.grade(tmp_path / "s", tmp_path / "out")
-    only, = (tmp_path / "out" / "rows").iterdir()
+    (only,) = (tmp_path / "out" / "rows").iterdir()
     only.write_bytes(damage)
     again = results.grade(tmp_path / "s", tmp_path / "out")
     assert len(collected) == 2 and [{**r, "seconds": 0} for r in again] == [{**r, "seconds": 0} for r in whole]
@@ -534,7 +780,7 @@ def test_a_seed_repeats_a_run_and_without_one_every_run_differs(tmp_path, collec
     for i, seed in enumerate((5, 5, 6, None, None)):
         results.grade(tmp_path / "s", tmp_path / f"out{i}", seed=seed)
     inputs = [str([e.case for _, prepared in tasks for e in prepared]) for _, tasks in collected]
-    assert inputs[0::2] == inputs[1::2]                           # all learners of a run have the same inputs
+    assert inputs[0::2] == inputs[1::2]  # all learners of a run have the same inputs
     a, b, c, d, e = inputs[0::2]
     assert a == b and len({a, c, d, e}) == 4
 
@@ -548,10 +794,15 @@ def test_one_failure_of_the_judge_does_not_end_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox, "collect", collect)
     put(tmp_path / "s", "anna/12_a.py", "cem/12_a.py")
     put(tmp_path / "s", "bo/12_a.py", content=b"bad")
-    for _ in range(2):                                            # the second run tries again
+    for _ in range(2):  # the second run tries again
         rows = results.grade(tmp_path / "s", tmp_path / "out")
         assert [bool(r["reason"]) for r in rows] == [False, True, False]
-        assert "ZeroDivisionError" in rows[1]["reason"] and "secret" not in json.dumps(rows) and rows[1]["points"] == 0 and rows[1]["of"] == 13
+        assert (
+            "ZeroDivisionError" in rows[1]["reason"]
+            and "secret" not in json.dumps(rows)
+            and rows[1]["points"] == 0
+            and rows[1]["of"] == 13
+        )
 
 
 def test_a_file_that_may_not_be_read_has_its_row(tmp_path, collected, monkeypatch):
@@ -601,13 +852,19 @@ def test_a_killed_run_loses_no_finished_grade(bubblewrap, tmp_path, how):
     put(root, "anna/12_a.ipynb", "bo/12_a.ipynb", content=b"no notebook")
     put(root, "cem/12_a.py", content=b"while True: pass")
     line = [sys.executable, "-m", "aigc_lessons.cli", "grade", str(root), "-o", str(out), "--timeout", "300"]
-    run = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)})
+    run = subprocess.Popen(
+        line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
     try:
         deadline = time.monotonic() + 100
         workers = []
-        while len(workers) < 2 or len(list((out / "rows").glob("*.json"))) < 2:   # bubblewrap and what it runs
+        while len(workers) < 2 or len(list((out / "rows").glob("*.json"))) < 2:  # bubblewrap and what it runs
             assert run.poll() is None and time.monotonic() < deadline
-            workers = [p for p in psutil.Process(run.pid).children(recursive=True) if "bwrap" in p.name() or "python" in p.name()]
+            workers = [
+                p
+                for p in psutil.Process(run.pid).children(recursive=True)
+                if "bwrap" in p.name() or "python" in p.name()
+            ]
             time.sleep(0.1)
         run.send_signal(how)
         said = run.communicate(timeout=30)[1]
@@ -631,13 +888,25 @@ def test_a_killed_run_loses_no_finished_grade(bubblewrap, tmp_path, how):
 def test_the_command_writes_everything(tmp_path, capsys, monkeypatch, collected):
     monkeypatch.setattr(sandbox, "unavailable", lambda: None)
     odd = ["line\nbreak\x1b[2J", "caf\udce9"]
-    put(tmp_path / "s", "two words/12_a.py", "王小明_12.ipynb", "O'Brien \"Bo\"/12_a.py", f"{odd[0]}/12_\x1b[2Ja.py", f"{odd[0]}/12_b.py",
-        f"{odd[1]}/final.py", content=b"# comment")
+    put(
+        tmp_path / "s",
+        "two words/12_a.py",
+        "王小明_12.ipynb",
+        'O\'Brien "Bo"/12_a.py',
+        f"{odd[0]}/12_\x1b[2Ja.py",
+        f"{odd[0]}/12_b.py",
+        f"{odd[1]}/final.py",
+        content=b"# comment",
+    )
     out = tmp_path / "out of it"
-    assert cli.main(["grade", str(tmp_path / "s"), "-o", str(out)]) == 1          # no notebook, two for one, no lesson
+    assert cli.main(["grade", str(tmp_path / "s"), "-o", str(out)]) == 1  # no notebook, two for one, no lesson
     assert {p.name for p in out.iterdir()} == {"rows", "grades.csv", "grades.json", "feedback", "class.html"}
     said = capsys.readouterr()
-    assert "6 submissions, 0 of 65 points" in said.out and "Not graded: 王小明" in said.out and said.out.count("2 files") == 2
+    assert (
+        "6 submissions, 0 of 65 points" in said.out
+        and "Not graded: 王小明" in said.out
+        and said.out.count("2 files") == 2
+    )
     assert "caf?/12_anything.ipynb" in said.out and "\x1b" not in said.out and said.out.encode("utf-8")
     assert "grading" in said.err and "--trust" not in said.err
     assert len(list((out / "feedback").iterdir())) == 5
@@ -677,9 +946,16 @@ def test_bad_input_is_refused_with_what_to_do(tmp_path, capsys, monkeypatch, col
     assert not (root / "out").exists()
 
 
-@pytest.mark.parametrize("fake, says", [
-    (None, "sudo apt install bubblewrap"),
-    ("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1", "No permissions to create new namespace")])
+@pytest.mark.parametrize(
+    "fake, says",
+    [
+        (None, "sudo apt install bubblewrap"),
+        (
+            "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1",
+            "No permissions to create new namespace",
+        ),
+    ],
+)
 def test_where_the_sandbox_cannot_run_nothing_is_graded(tmp_path, capsys, monkeypatch, collected, fake, says):
     (tmp_path / "bin").mkdir()
     if fake:
@@ -689,7 +965,9 @@ def test_where_the_sandbox_cannot_run_nothing_is_graded(tmp_path, capsys, monkey
     put(tmp_path / "s", "anna/12_a.py")
     assert cli.main(["grade", str(tmp_path / "s"), "-o", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
-    assert "Nothing was graded" in said and says in said and "--trust" in said and (not fake or "user namespaces" in said)
+    assert (
+        "Nothing was graded" in said and says in said and "--trust" in said and (not fake or "user namespaces" in said)
+    )
     assert not collected and not [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
 
 
@@ -700,13 +978,29 @@ def test_trust_runs_without_a_sandbox_and_says_so(tmp_path, capsys, monkeypatch)
     put(tmp_path / "s", "anna/12_a.ipynb", content=bank.whole(["import os\nassert os.getpid() == os.getpgrp()"]))
     world = SimpleNamespace(port=1, secret="a secret of the judge", places=[str(tmp_path / "s"), str(ROOT)], targets=[])
     spies = {kind.what: kind.source for file in bank.files(world) for kind in file.kinds if kind.group == "spying"}
-    put(tmp_path / "s", "spy/12_a.ipynb", content=bank.as_notebook([spies[what] for what in (
-        "files of other learners", "other processes", "the judge's environment", "the course as a module")]))
+    put(
+        tmp_path / "s",
+        "spy/12_a.ipynb",
+        content=bank.as_notebook(
+            [
+                spies[what]
+                for what in (
+                    "files of other learners",
+                    "other processes",
+                    "the judge's environment",
+                    "the course as a module",
+                )
+            ]
+        ),
+    )
     assert cli.main(["grade", str(tmp_path / "s"), "-o", str(tmp_path / "out"), "--trust", "--timeout", "25"]) == 0
     said = capsys.readouterr()
     assert "no sandbox" in said.err
     book = json.loads((tmp_path / "out" / "grades.json").read_text(encoding="utf-8"))
-    assert book["sandbox"] is False and [(r["learner"], r["points"]) for r in book["rows"]] == [("anna", 13), ("spy", 13)]
+    assert book["sandbox"] is False and [(r["learner"], r["points"]) for r in book["rows"]] == [
+        ("anna", 13),
+        ("spy", 13),
+    ]
     assert "--trust" in (tmp_path / "out" / "class.html").read_text(encoding="utf-8")
 
 
@@ -714,14 +1008,24 @@ def test_a_course_below_a_mounted_place_is_hidden(bubblewrap, tmp_path, monkeypa
     """As where the course is installed next to torch, or its checkout lies below /usr."""
     monkeypatch.setattr(sandbox, "PLACES", (*sandbox.PLACES, str(ROOT)))
     line = sandbox.command(tmp_path)
-    assert ["--ro-bind", str(ROOT), str(ROOT)] == line[line.index(str(ROOT)) - 1:][:3]
+    assert ["--ro-bind", str(ROOT), str(ROOT)] == line[line.index(str(ROOT)) - 1 :][:3]
     world = SimpleNamespace(port=1, secret="", places=[str(ROOT)], targets=[])
     wanted = ("the course's files", "the course as a module")
     spies = {kind.exercise: kind for file in bank.files(world) for kind in file.kinds if kind.what in wanted}
     assert set(spies) == {"conv_transpose2d", "receptive_field"}
-    put(tmp_path, "12_a.ipynb", content=bank.as_notebook([
-        bank.answer("conv2d", f"import os\nreturn int(os.path.isdir({str(ROOT)!r})) and (_ for _ in ()).throw(ValueError)"),
-        *(kind.source for kind in spies.values())]))
+    put(
+        tmp_path,
+        "12_a.ipynb",
+        content=bank.as_notebook(
+            [
+                bank.answer(
+                    "conv2d",
+                    f"import os\nreturn int(os.path.isdir({str(ROOT)!r})) and (_ for _ in ()).throw(ValueError)",
+                ),
+                *(kind.source for kind in spies.values()),
+            ]
+        ),
+    )
     graded = results.grade_one(submissions.Submission("anna", 12, tmp_path / "12_a.ipynb"), TASKS, 20.0, False)
     assert graded["reason"] == "" and graded["points"] == 0 and "ValueError" in graded["exercises"][0]["reason"]
 
@@ -758,18 +1062,34 @@ def graded(worker, exercise, prepared, function):
 
 def test_right_answers_are_never_refused(worker):
     """The references, and the alternatives that are no library calls where these are forbidden, on seeds of their own."""
-    answers = [(al.exercises.get(name), how, function) for name in al.exercises.names()
-               for how, function in {"the reference": al.exercises.get(name).reference, **al.exercises.get(name).alternatives}.items()]
+    answers = [
+        (al.exercises.get(name), how, function)
+        for name in al.exercises.names()
+        for how, function in {
+            "the reference": al.exercises.get(name).reference,
+            **al.exercises.get(name).alternatives,
+        }.items()
+    ]
     library = {(e.name, how) for e, how, _ in answers if e.from_scratch and "library" in how}
-    assert {name for name, _ in library} == {name for name in al.exercises.names() if al.exercises.get(name).from_scratch}
+    assert {name for name, _ in library} == {
+        name for name in al.exercises.names() if al.exercises.get(name).from_scratch
+    }
     refused, runs, seed = [], 0, 10_000
     while runs < RUNS:
         made = {}
         for exercise, how, function in answers:
-            prepared = made.setdefault(exercise.name, engine.prepare(exercise, seed)) if exercise.name not in made else made[exercise.name]
+            prepared = (
+                made.setdefault(exercise.name, engine.prepare(exercise, seed))
+                if exercise.name not in made
+                else made[exercise.name]
+            )
             entry = graded(worker, exercise, prepared, function)
             wanted = ("wrong", 0) if (exercise.name, how) in library else ("correct", exercise.points)
-            if (entry["outcome"], entry["points"]) != wanted or (exercise.name, how) in library and "library call" not in entry["reason"]:
+            if (
+                (entry["outcome"], entry["points"]) != wanted
+                or (exercise.name, how) in library
+                and "library call" not in entry["reason"]
+            ):
                 refused.append((exercise.name, how, seed, entry["outcome"], entry["reason"]))
             runs += (exercise.name, how) not in library
         seed += 1
@@ -781,8 +1101,11 @@ def test_from_scratch_leaves_the_library_as_it_was(worker):
     x, weight = torch.randn(2, 3, 5, 6), torch.randn(4, 3, 2, 3)
     before = torch.conv2d(x, weight)
     with worker.FromScratch(("convolution",)):
-        for refused in (lambda: torch.conv2d(x, weight), lambda: torch.conv_transpose2d(x, weight.transpose(0, 1)),
-                        lambda: torch.nn.Conv2d(3, 4, 2)(x)):
+        for refused in (
+            lambda: torch.conv2d(x, weight),
+            lambda: torch.conv_transpose2d(x, weight.transpose(0, 1)),
+            lambda: torch.nn.Conv2d(3, 4, 2)(x),
+        ):
             with pytest.raises(RuntimeError, match="library call: convolution"):
                 refused()
         torch.nn.functional.unfold(x, 2), torch.max_pool2d(x, 2), x @ x.mT
@@ -801,5 +1124,8 @@ def test_a_call_works_from_its_source_alone(worker, name):
     assert call is not exercise.call and call.__globals__.keys() <= {"torch", "__builtins__", exercise.call.__name__}
     for expected in engine.prepare(exercise, 3):
         case = expected.case
-        a, b = (observing.observe(exercise.reference, case.args, case.kwargs, case.gradients, c) for c in (call, exercise.call))
+        a, b = (
+            observing.observe(exercise.reference, case.args, case.kwargs, case.gradients, c)
+            for c in (call, exercise.call)
+        )
         assert a.error is b.error is None and same(a.value, b.value) and same(tuple(a.gradients), tuple(b.gradients))

@@ -67,7 +67,10 @@ def spoilt(place, value):
 @pytest.mark.parametrize(
     ("mask", "says"),
     [
-        (mask_of()[:2], r"X got a mask of shape \(2, 1, 5, 4\) for images of shape \(3, 2, 5, 4\). Accepted: \(3, 1, 5, 4\), 1 where"),
+        (
+            mask_of()[:2],
+            r"X got a mask of shape \(2, 1, 5, 4\) for images of shape \(3, 2, 5, 4\). Accepted: \(3, 1, 5, 4\), 1 where",
+        ),
         (mask_of(1), r"shape \(1, 1, 5, 4\).*mask.expand"),
         (mask_of()[:, 0], r"shape \(3, 5, 4\)"),
         (mask_of().expand(-1, 2, -1, -1), r"shape \(3, 2, 5, 4\) for"),
@@ -124,10 +127,14 @@ def test_two_domains_of_a_batch():
     first, second = checks.pair_of((a, b), "X")
     assert first is a.images and second is b.images
     for given in (a, (a,), (a, b, a), [a, b], (a.images, b.images), a.images):
-        with pytest.raises(ValueError, match=r"A X learns from two domains. Give fit a tuple: al.fit\(model, \(domain_a, domain_b\)"):
+        with pytest.raises(
+            ValueError, match=r"A X learns from two domains. Give fit a tuple: al.fit\(model, \(domain_a, domain_b\)"
+        ):
             checks.pair_of(given, "X")
     for size in ((6, 8), (8, 8), (4, 6)):
-        with pytest.raises(ValueError, match=rf"A X got pictures of \(8, 6\) and \({size[0]}, {size[1]}\) pixels. Load both"):
+        with pytest.raises(
+            ValueError, match=rf"A X got pictures of \(8, 6\) and \({size[0]}, {size[1]}\) pixels. Load both"
+        ):
             checks.pair_of((a, Batch(torch.zeros(4, 3, *size), None, None)), "X")
 
 
@@ -188,7 +195,9 @@ def test_a_mask_may_be_of_any_type(partial):
 
 def test_a_cyclegan_says_which_sizes_it_takes_when_it_trains_too():
     sets = tuple(al.data.ImageSet(torch.zeros(4, 1, 30, 32)) for _ in range(2))
-    with pytest.raises(ValueError, match=r"got pictures of \(30, 32\) pixels. Accepted: height and width that are multiples of 4"):
+    with pytest.raises(
+        ValueError, match=r"got pictures of \(30, 32\) pixels. Accepted: height and width that are multiples of 4"
+    ):
         al.fit(al.models.CycleGAN(channels=1, width=2, blocks=1), sets, steps=1, batch_size=2)
 
 
@@ -212,7 +221,10 @@ BEGINNERS = {  # a model, and each of its layers before a tanh with the set that
     "Pix2Pix": (lambda: al.models.Pix2Pix(3, 3, width=2), lambda net: [(net.generator.up.head, 1)]),
     "CycleGAN": (lambda: al.models.CycleGAN(3, width=2, blocks=1), lambda net: [(net.to_a[-2], 0), (net.to_b[-2], 1)]),
     "Inpainter": (lambda: al.models.Inpainter(3, width=2), lambda net: [(net.generator.up.head, 0)]),
-    "partial Inpainter": (lambda: al.models.Inpainter(3, width=2, partial=True), lambda net: [(net.generator.up.head, 0)]),
+    "partial Inpainter": (
+        lambda: al.models.Inpainter(3, width=2, partial=True),
+        lambda net: [(net.generator.up.head, 0)],
+    ),
 }
 
 
@@ -254,7 +266,11 @@ def test_fit_begins_a_new_run_and_no_resumed_one(tmp_path):
 def test_a_set_of_one_colour_asks_for_no_infinity(value):
     layer = checks.zero_bias(nn.Conv2d(2, 3, 1))
     checks.start_from(layer, torch.full((5, 3, 4, 4), value))
-    assert layer.bias.isfinite().all() and torch.allclose(layer.bias.tanh(), torch.tensor(0.95 * value)) and layer.bias.requires_grad
+    assert (
+        layer.bias.isfinite().all()
+        and torch.allclose(layer.bias.tanh(), torch.tensor(0.95 * value))
+        and layer.bias.requires_grad
+    )
 
 
 # Networks against each other
@@ -263,7 +279,12 @@ def test_a_set_of_one_colour_asks_for_no_infinity(value):
 def test_latents_are_standard_normal_and_a_generator_decides_alone():
     draw = lambda seed: adversary.latents(400, 30, torch.Generator().manual_seed(seed))
     z, state = draw(1), torch.get_rng_state()
-    assert z.shape == (400, 30) and torch.equal(z, draw(1)) and not torch.equal(z, draw(2)) and torch.equal(state, torch.get_rng_state())
+    assert (
+        z.shape == (400, 30)
+        and torch.equal(z, draw(1))
+        and not torch.equal(z, draw(2))
+        and torch.equal(state, torch.get_rng_state())
+    )
     assert abs(z.mean()) < 4 / math.sqrt(12_000) and z.var().item() == pytest.approx(1, abs=4 * math.sqrt(2 / 12_000))
     torch.manual_seed(1)
     first = adversary.latents(400, 30)

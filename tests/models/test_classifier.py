@@ -6,14 +6,19 @@ import torch
 import aigc_lessons as al
 
 
-@pytest.mark.parametrize("image_shape, n_classes, width", [((1, 32, 32), 10, 16), ((3, 16, 24), 3, 5), ((3, 8, 8), 2, 1)])
+@pytest.mark.parametrize(
+    "image_shape, n_classes, width", [((1, 32, 32), 10, 16), ((3, 16, 24), 3, 5), ((3, 8, 8), 2, 1)]
+)
 def test_shapes_and_size(image_shape, n_classes, width):
     net = al.models.Classifier(image_shape, n_classes, width=width)
     assert net(torch.zeros(5, *image_shape)).shape == (5, n_classes)
     assert net.features(torch.zeros(5, *image_shape)).shape == (5, 64)
     c, h, w = image_shape
     convolutions = 9 * (c * width + width * 2 * width + 2 * width * 4 * width) + 7 * width
-    assert sum(p.numel() for p in net.parameters()) == convolutions + 4 * width * (h // 8) * (w // 8) * 64 + 64 + 64 * n_classes + n_classes
+    assert (
+        sum(p.numel() for p in net.parameters())
+        == convolutions + 4 * width * (h // 8) * (w // 8) * 64 + 64 + 64 * n_classes + n_classes
+    )
 
 
 def test_one_step_is_the_gradient_of_its_loss():
@@ -23,7 +28,10 @@ def test_one_step_is_the_gradient_of_its_loss():
     ds = al.data.load("digits-8x8", size=8)[:30]
     before = {k: v.clone() for k, v in net.named_parameters()}
     torch.nn.functional.cross_entropy(net(ds.images), ds.labels).backward()
-    expected = {k: v - 1e-3 * p.grad.sign() * (p.grad.abs() > 1e-6) for (k, p), v in zip(net.named_parameters(), before.values())}
+    expected = {
+        k: v - 1e-3 * p.grad.sign() * (p.grad.abs() > 1e-6)
+        for (k, p), v in zip(net.named_parameters(), before.values())
+    }
     losses = net.training_step(al.training.Batch(ds.images, ds.labels, None), net.optimizers())
     assert losses.keys() == {"loss"} and not losses["loss"].requires_grad
     clear = {k: (p.grad.abs() > 1e-5) for k, p in net.named_parameters()}

@@ -98,7 +98,8 @@ def test_a_seed_repeats_and_seeds_and_labels_matter(kind):
 
 @every_model
 def test_labels_belong_to_their_own_picture_and_change_it(kind):
-    net = build(kind, **({"lr": 0.02, "ema_decay": 0.1} if kind == "ProjectionGAN" else {}))  # which begins alike for all classes
+    # which begins alike for all classes
+    net = build(kind, **({"lr": 0.02, "ema_decay": 0.1} if kind == "ProjectionGAN" else {}))
     al.fit(net, digits(), steps=4, batch_size=32)
     loud(net, 1e3)
     labels = torch.tensor([0, 0, 7, 3, 9])
@@ -108,7 +109,8 @@ def test_labels_belong_to_their_own_picture_and_change_it(kind):
         torch.testing.assert_close(x[i], alone[i], rtol=1e-3, atol=1e-3)
     of_class = torch.stack([net.sample(1, seed=1, labels=k)[0] for k in range(K)])
     assert torch.pdist(of_class.flatten(1)).min() > 0.1
-    torch.testing.assert_close(net.sample(12), net.sample(12, labels=torch.arange(12) % K), rtol=0, atol=0)  # each class in turn
+    # each class in turn
+    torch.testing.assert_close(net.sample(12), net.sample(12, labels=torch.arange(12) % K), rtol=0, atol=0)
 
 
 @every_model
@@ -127,7 +129,11 @@ def test_samples_are_made_by_the_average_with_running_statistics(kind):
     x, labels = net.sample(7, seed=5, labels=3), torch.full((7,), 3)
     z = torch.randn(7, 5, generator=torch.Generator().manual_seed(5))
     where = next(net.parameters()).device
-    told = (ops.condition(z, labels, K)[:, :, None, None].to(where),) if kind == "CGAN" else (z.to(where), labels.to(where))
+    told = (
+        (ops.condition(z, labels, K)[:, :, None, None].to(where),)
+        if kind == "CGAN"
+        else (z.to(where), labels.to(where))
+    )
     with torch.no_grad():
         torch.testing.assert_close(net.generator_ema.module.eval()(*told), x.to(where))
         assert not torch.allclose(net.generator.eval()(*told), x.to(where))
@@ -136,7 +142,9 @@ def test_samples_are_made_by_the_average_with_running_statistics(kind):
 def test_a_cvae_decodes_standard_normal_noise():
     net = build("CVAE")
     z, labels = torch.randn(4, 5, generator=torch.Generator().manual_seed(2)), torch.tensor([3, 1, 4, 1])
-    torch.testing.assert_close(net.sample(4, seed=2, labels=labels), net.decoder(torch.cat([z, torch.eye(K)[labels]], 1)).detach())
+    torch.testing.assert_close(
+        net.sample(4, seed=2, labels=labels), net.decoder(torch.cat([z, torch.eye(K)[labels]], 1)).detach()
+    )
     mu, logvar = net.encode(batch(4).images, labels)
     assert mu.shape == logvar.shape == (4, 5) and not torch.equal(mu, net.encode(batch(4).images, labels + 1)[0])
 
@@ -152,7 +160,8 @@ def critical(kind, net, real, fake, labels):
         return f, -(torch.sigmoid(r).log().mean() + (1 - torch.sigmoid(f)).log().mean())
     d = net.discriminator
     features = d.features(real).sum((2, 3))
-    rows, bias = d.embedding.weight + d.linear.weight, d.linear.bias[0]  # read once: each reading iterates spectral norm
+    # read once: each reading iterates spectral norm
+    rows, bias = d.embedding.weight + d.linear.weight, d.linear.bias[0]
     r = torch.stack([x @ rows[label] + bias for x, label in zip(features, labels)])
     wrong = [max(x @ rows[k] + bias for k in range(K) if k != label) for x, label in zip(features, labels)]
     f = d(fake, labels)
@@ -180,18 +189,28 @@ def test_one_training_step_by_hand(kind, more):
 
     torch.manual_seed(4)
     z = torch.randn(8, 5)
-    fake = hand.generator(torch.cat([z, torch.eye(K)[b.labels]], 1)[:, :, None, None]) if kind == "CGAN" else hand.generator(z, b.labels)
+    fake = (
+        hand.generator(torch.cat([z, torch.eye(K)[b.labels]], 1)[:, :, None, None])
+        if kind == "CGAN"
+        else hand.generator(z, b.labels)
+    )
     _, d_loss = critical(kind, hand, b.images, fake.detach(), b.labels)
     descend(hand.discriminator, d_loss)
     if kind == "CGAN":
-        logits = hand.discriminator(torch.cat([fake, torch.eye(K)[b.labels][:, :, None, None].expand(-1, -1, 16, 16)], 1))
+        logits = hand.discriminator(
+            torch.cat([fake, torch.eye(K)[b.labels][:, :, None, None].expand(-1, -1, 16, 16)], 1)
+        )
         g_loss = -torch.sigmoid(logits).log().mean()
     else:
         g_loss = -hand.discriminator(fake, b.labels).mean()
     descend(hand.generator, g_loss)
-    assert {k: v.item() for k, v in got.items()} == pytest.approx(dict(discriminator=d_loss.item(), generator=g_loss.item()), abs=1e-5)
+    assert {k: v.item() for k, v in got.items()} == pytest.approx(
+        dict(discriminator=d_loss.item(), generator=g_loss.item()), abs=1e-5
+    )
     for name in ("generator", "discriminator"):
-        torch.testing.assert_close(getattr(net, name).state_dict(), getattr(hand, name).state_dict(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            getattr(net, name).state_dict(), getattr(hand, name).state_dict(), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_one_step_of_the_cvae_by_hand():
@@ -207,7 +226,9 @@ def test_one_step_of_the_cvae_by_hand():
     kl = (mu**2 + logvar.exp() - 1 - logvar).sum(1).mean() / 2
     loss = (b.images - reconstruction).square().sum((1, 2, 3)).mean() / 2 + 0.3 * kl
     descend(hand, loss, 0.01)
-    assert got["loss"].item() == pytest.approx(loss.item(), rel=1e-5) and got["kl"].item() == pytest.approx(kl.item(), rel=1e-4)
+    assert got["loss"].item() == pytest.approx(loss.item(), rel=1e-5) and got["kl"].item() == pytest.approx(
+        kl.item(), rel=1e-4
+    )
     torch.testing.assert_close(net.state_dict(), hand.state_dict(), rtol=1e-4, atol=1e-5)
 
 
@@ -225,10 +246,13 @@ def test_each_network_moves_in_its_own_step_alone(kind):
 
         optimizers[name].register_step_post_hook(check)
     kept = {}
-    optimizers["discriminator"].register_step_post_hook(lambda *_: kept.update({p: p.grad.clone() for p in net.discriminator.parameters()}))
+    optimizers["discriminator"].register_step_post_hook(
+        lambda *_: kept.update({p: p.grad.clone() for p in net.discriminator.parameters()})
+    )
     net.training_step(batch(), optimizers)
     assert seen == ["discriminator", "generator"]
-    assert all(torch.equal(p.grad, g) for p, g in kept.items())  # the generator's backward leaves nothing in the discriminator
+    # the generator's backward leaves nothing in the discriminator
+    assert all(torch.equal(p.grad, g) for p, g in kept.items())
 
 
 @every_model
@@ -307,7 +331,9 @@ def conditional_norm(seed=0):
 def test_the_module_is_the_op_while_it_trains_and_uses_running_statistics_afterwards():
     norm, labels = conditional_norm().train(), torch.tensor([2, 0, 1, 1, 0])
     x = 2 + 3 * torch.randn(5, 4, 3, 6)
-    torch.testing.assert_close(norm(x, labels), ops.conditional_batch_norm(x, labels, norm.gamma, norm.beta, norm.norm.eps))
+    torch.testing.assert_close(
+        norm(x, labels), ops.conditional_batch_norm(x, labels, norm.gamma, norm.beta, norm.norm.eps)
+    )
     for _ in range(3):
         norm(x, labels)
     mean, var = statistics_of(norm)
@@ -333,7 +359,9 @@ def test_every_norm_of_the_projection_generator_is_told_the_class(image_shape):
     norms = [m for m in net.generator.modules() if isinstance(m, ConditionalBatchNorm2d)]
     assert len(norms) == len(net.generator.convs) == sum(isinstance(m, nn.BatchNorm2d) for m in net.generator.modules())
     assert all(m.gamma.shape == m.beta.shape == (K, m.norm.num_features) for m in norms)
-    al.fit(net, al.data.load("digits-8x8", size=image_shape[-1])[:32], steps=1, batch_size=16) if image_shape[0] == 1 else None
+    al.fit(net, al.data.load("digits-8x8", size=image_shape[-1])[:32], steps=1, batch_size=16) if image_shape[
+        0
+    ] == 1 else None
     z, labels = torch.randn(2, 5), torch.tensor([1, 1])
     net = net.cpu().eval()
     before = net.generator(z, labels)
@@ -375,7 +403,11 @@ def test_the_logits_of_every_label_are_those_of_each():
 def test_one_class_has_no_wrong_label():
     ds = al.data.ImageSet(2 * torch.rand(16, 1, 16, 16) - 1, torch.zeros(16, dtype=torch.int64), classes=("only",))
     net = build("ProjectionGAN", n_classes=1)
-    assert all(math.isfinite(v) for losses in al.fit(net, ds, steps=2, batch_size=8, progress=False).losses.values() for v in losses)
+    assert all(
+        math.isfinite(v)
+        for losses in al.fit(net, ds, steps=2, batch_size=8, progress=False).losses.values()
+        for v in losses
+    )
 
 
 def test_every_layer_of_the_projection_discriminator_has_spectral_norm_and_none_has_batch_norm():
@@ -412,7 +444,9 @@ def test_concatenation_adds_a_channel_for_each_class():
     ],
 )
 def test_bad_labels_are_refused_by_name(kind, labels, error, says):
-    with pytest.raises(error, match=f"{kind} got {says}" if says.startswith("labels") else f"{kind} got labels.*{says}"):
+    with pytest.raises(
+        error, match=f"{kind} got {says}" if says.startswith("labels") else f"{kind} got labels.*{says}"
+    ):
         build(kind).sample(2, labels=labels)
 
 
@@ -425,14 +459,25 @@ def test_bad_batches_are_refused_and_nothing_is_learnt(kind):
         ((images, labels + K - 3), ValueError, f"{kind} got labels from {K - 3} to {K}. It knows {K} classes"),
         ((images, labels - 1), ValueError, "from -1 to 2"),
         ((images, labels.float()), TypeError, "type torch.float32"),
-        ((torch.zeros(4, 1, 8, 8), labels), ValueError, rf"This {kind} takes images of shape \(1, 16, 16\) and got \(1, 8, 8\)"),
+        (
+            (torch.zeros(4, 1, 8, 8), labels),
+            ValueError,
+            rf"This {kind} takes images of shape \(1, 16, 16\) and got \(1, 8, 8\)",
+        ),
         ((torch.zeros(4, 3, 16, 16), labels), ValueError, r"got \(3, 16, 16\)"),
     ):
         with pytest.raises(error, match=says):
             net.training_step(Batch(*given, None), optimizers)
-    with pytest.raises(ValueError, match=rf"A label is {K} and this {kind} has {K} classes: accepted are 0 to {K - 1}. Build it with n_classes=len"):
-        net.training_step(Batch(images, labels, None, K + 1), optimizers)  # the whole set has one kind more, which this batch lacks
-    net.training_step(Batch(images, labels, None, 4), {k: torch.optim.SGD(o.param_groups[0]["params"], lr=0.0) for k, o in optimizers.items()})
+    with pytest.raises(
+        ValueError,
+        match=rf"A label is {K} and this {kind} has {K} classes: accepted are 0 to {K - 1}. Build it with n_classes=len",
+    ):
+        # the whole set has one kind more, which this batch lacks
+        net.training_step(Batch(images, labels, None, K + 1), optimizers)
+    net.training_step(
+        Batch(images, labels, None, 4),
+        {k: torch.optim.SGD(o.param_groups[0]["params"], lr=0.0) for k, o in optimizers.items()},
+    )
     for name, weights in before.named_parameters():
         assert torch.equal(weights, dict(net.named_parameters())[name])
     with pytest.raises(ValueError, match="the data has none"):
@@ -446,9 +491,16 @@ def test_data_that_is_refused_leaves_no_mark_and_says_the_shape(kind):
     """`fit` begins from the mean of the data: not from that of data which it then refuses."""
     net = build(kind)
     before = copy.deepcopy(net)
-    sizes = {"(3, 16, 16)": torch.ones(8, 3, 16, 16), "(1, 8, 8)": torch.ones(8, 1, 8, 8), "(2,)": torch.ones(8, 2), "()": torch.ones(8)}
+    sizes = {
+        "(3, 16, 16)": torch.ones(8, 3, 16, 16),
+        "(1, 8, 8)": torch.ones(8, 1, 8, 8),
+        "(2,)": torch.ones(8, 2),
+        "()": torch.ones(8),
+    }
     for shape, data in sizes.items():
-        with pytest.raises(ValueError, match=re.escape(f"This {kind} takes images of shape (1, 16, 16) and got {shape}.")):
+        with pytest.raises(
+            ValueError, match=re.escape(f"This {kind} takes images of shape (1, 16, 16) and got {shape}.")
+        ):
             al.fit(net, data, steps=1, batch_size=4)
     assert same(before, net)
 

@@ -89,7 +89,8 @@ def test_swaps_within_one_query_are_possible_and_those_of_a_generator_repeat():
         buffer, g = ImageBuffer(2), torch.Generator().manual_seed(seed)
         runs.append(numbers(buffer.query(numbered(0, 60), g)))
     assert runs[0] == runs[1] != runs[2]
-    assert any(earlier > 1 and earlier != i for i, earlier in enumerate(runs[0]))  # a picture stored in this same query came out
+    # a picture stored in this same query came out
+    assert any(earlier > 1 and earlier != i for i, earlier in enumerate(runs[0]))
 
 
 def test_without_a_generator_torchs_random_state_decides():
@@ -164,15 +165,23 @@ def test_the_generators_layers():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | ResidualBlock):
             shapes.append(tuple(x.shape[1:]))
     assert shapes == [(4, 16, 24), (8, 8, 12), (16, 4, 6), (16, 4, 6), (16, 4, 6), (8, 8, 12), (4, 16, 24), (3, 16, 24)]
-    middle = [nn.Conv2d, nn.InstanceNorm2d, nn.ReLU] * 3 + [ResidualBlock] * 2 + [nn.ConvTranspose2d, nn.InstanceNorm2d, nn.ReLU] * 2
+    middle = (
+        [nn.Conv2d, nn.InstanceNorm2d, nn.ReLU] * 3
+        + [ResidualBlock] * 2
+        + [nn.ConvTranspose2d, nn.InstanceNorm2d, nn.ReLU] * 2
+    )
     assert [type(m) for m in net] == [*middle, nn.Conv2d, nn.Tanh]  # no norm on the picture itself
-    assert net[0].kernel_size == net[-2].kernel_size == (7, 7) and net[0].padding_mode == net[-2].padding_mode == "reflect"
+    assert (
+        net[0].kernel_size == net[-2].kernel_size == (7, 7) and net[0].padding_mode == net[-2].padding_mode == "reflect"
+    )
 
 
 def test_a_residual_block_adds_to_what_it_was_given():
     block, x = ResidualBlock(3), rand(2, 3, 5, 6)
     kinds = [nn.Conv2d, nn.InstanceNorm2d, nn.ReLU, nn.Conv2d, nn.InstanceNorm2d]
-    assert [type(m) for m in block.layers] == kinds and all(m.padding_mode == "reflect" for m in block.layers if isinstance(m, nn.Conv2d))
+    assert [type(m) for m in block.layers] == kinds and all(
+        m.padding_mode == "reflect" for m in block.layers if isinstance(m, nn.Conv2d)
+    )
     want = x
     for layer in block.layers:
         want = layer(want)
@@ -210,8 +219,10 @@ def hand_step(net, a, b, weights, old=lambda a, b: (a, b), lr=0.05):
     parameters = [*net.to_a.parameters(), *net.to_b.parameters()]
     gradients = torch.autograd.grad(g_loss, parameters)
     old_a, old_b = old(fake_a.detach(), fake_b.detach())
-    d_loss = sum(((d(real) - 1).square().mean() + d(fake).square().mean()) / 2
-                 for d, real, fake in ((net.discriminator_a, a, old_a), (net.discriminator_b, b, old_b)))
+    d_loss = sum(
+        ((d(real) - 1).square().mean() + d(fake).square().mean()) / 2
+        for d, real, fake in ((net.discriminator_a, a, old_a), (net.discriminator_b, b, old_b))
+    )
     judges = [*net.discriminator_a.parameters(), *net.discriminator_b.parameters()]
     for p, gradient in zip([*parameters, *judges], [*gradients, *torch.autograd.grad(d_loss, judges)]):
         p.data -= lr * gradient
@@ -219,8 +230,10 @@ def hand_step(net, a, b, weights, old=lambda a, b: (a, b), lr=0.05):
 
 
 def sgd(net, lr=0.05):
-    return {name: torch.optim.SGD([p for m in modules for p in getattr(net, m).parameters()], lr=lr)
-            for name, modules in (("generators", GENERATORS), ("discriminators", DISCRIMINATORS))}
+    return {
+        name: torch.optim.SGD([p for m in modules for p in getattr(net, m).parameters()], lr=lr)
+        for name, modules in (("generators", GENERATORS), ("discriminators", DISCRIMINATORS))
+    }
 
 
 @pytest.mark.parametrize("weights", [(10.0, 5.0), (3.0, 0.5), (2.0, 0.0), (0.0, 4.0)])
@@ -233,12 +246,17 @@ def test_one_training_step_by_hand(weights, buffer):
     assert {k: v.item() for k, v in got.items()} == pytest.approx(want, rel=1e-4)
     assert all(v.shape == () and v.isfinite() and not v.requires_grad for v in got.values())
     for name in GENERATORS + DISCRIMINATORS:
-        torch.testing.assert_close(getattr(net, name).state_dict(), getattr(hand, name).state_dict(), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(
+            getattr(net, name).state_dict(), getattr(hand, name).state_dict(), rtol=1e-4, atol=1e-6
+        )
 
 
 def test_the_discriminators_see_what_each_buffer_gives():
     net, (a, b) = build(buffer=3), pair(8, 8)
-    old = [numbered(5, 3)[:, :1, :1, :1].expand(3, 1, 16, 24) / 10, -numbered(5, 3)[:, :1, :1, :1].expand(3, 1, 16, 24) / 10]
+    old = [
+        numbered(5, 3)[:, :1, :1, :1].expand(3, 1, 16, 24) / 10,
+        -numbered(5, 3)[:, :1, :1, :1].expand(3, 1, 16, 24) / 10,
+    ]
     net.buffer_a.images, net.buffer_b.images = old[0].clone(), old[1].clone()
     hand = copy.deepcopy(net)
     torch.manual_seed(4)
@@ -246,7 +264,9 @@ def test_the_discriminators_see_what_each_buffer_gives():
     torch.manual_seed(4)
     from_a, from_b = ImageBuffer(3), ImageBuffer(3)
     from_a.images, from_b.images = old[0].clone(), old[1].clone()
-    want = hand_step(hand, a.images, b.images, (10.0, 5.0), lambda fake_a, fake_b: (from_a.query(fake_a), from_b.query(fake_b)))
+    want = hand_step(
+        hand, a.images, b.images, (10.0, 5.0), lambda fake_a, fake_b: (from_a.query(fake_a), from_b.query(fake_b))
+    )
     assert {k: v.item() for k, v in got.items()} == pytest.approx(want, rel=1e-4)
     for ours, theirs, before in ((net.buffer_a, from_a, old[0]), (net.buffer_b, from_b, old[1])):
         torch.testing.assert_close(ours.images, theirs.images)
@@ -261,8 +281,10 @@ def test_the_usual_weights_are_10_and_5():
 def test_each_kind_of_network_moves_in_its_own_step_alone():
     net = build()
     optimizers, seen, kept = net.optimizers(), [], {}
-    ours = {"generators": [p for m in GENERATORS for p in getattr(net, m).parameters()],
-            "discriminators": [p for m in DISCRIMINATORS for p in getattr(net, m).parameters()]}
+    ours = {
+        "generators": [p for m in GENERATORS for p in getattr(net, m).parameters()],
+        "discriminators": [p for m in DISCRIMINATORS for p in getattr(net, m).parameters()],
+    }
     for name, other in (("generators", "discriminators"), ("discriminators", "generators")):
         optimizers[name].register_step_pre_hook(lambda *_, b=ours[other]: seen.append([p.detach().clone() for p in b]))
 
@@ -271,12 +293,17 @@ def test_each_kind_of_network_moves_in_its_own_step_alone():
             seen[-1] = name
 
         optimizers[name].register_step_post_hook(check)
-    optimizers["generators"].register_step_pre_hook(lambda *_: kept.update(quiet=all(p.grad is None for p in ours["discriminators"])))
-    optimizers["generators"].register_step_post_hook(lambda *_: kept.update({p: p.grad.clone() for p in ours["generators"]}))
+    optimizers["generators"].register_step_pre_hook(
+        lambda *_: kept.update(quiet=all(p.grad is None for p in ours["discriminators"]))
+    )
+    optimizers["generators"].register_step_post_hook(
+        lambda *_: kept.update({p: p.grad.clone() for p in ours["generators"]})
+    )
     before = {name: [p.detach().clone() for p in ours[name]] for name in ours}
     net.training_step(pair(), optimizers)
     assert seen == ["generators", "discriminators"] and kept.pop("quiet")
-    assert all(torch.equal(p.grad, g) for p, g in kept.items())  # the discriminators' backward leaves nothing in the generators
+    # the discriminators' backward leaves nothing in the generators
+    assert all(torch.equal(p.grad, g) for p, g in kept.items())
     for name in ours:
         assert sum(not torch.equal(p, q) for p, q in zip(ours[name], before[name])) > 0.6 * len(ours[name])
 
@@ -294,7 +321,10 @@ def test_fit_moves_every_weight_and_the_way_back_becomes_shorter():
     # Instance norm takes a constant away again: the biases before it are free to stay.
     free = {name for name, p in net.named_parameters() if torch.equal(p.cpu(), dict(before.named_parameters())[name])}
     assert all(name.endswith("bias") for name in free)
-    assert not free & {*(f"{g}.{len(net.to_a) - 2}.bias" for g in GENERATORS), *(f"{d}.{i}.bias" for d in DISCRIMINATORS for i in (0, 5))}
+    assert not free & {
+        *(f"{g}.{len(net.to_a) - 2}.bias" for g in GENERATORS),
+        *(f"{d}.{i}.bias" for d in DISCRIMINATORS for i in (0, 5)),
+    }
     assert len(net.buffer_a.images) == len(net.buffer_b.images) == 50  # 30 steps of 8 fill it
 
 
@@ -347,10 +377,13 @@ def test_saved_weights_translate_the_same_and_bring_their_buffers(tmp_path):
     for to in ("A", "B"):
         assert torch.equal(net.translate(x, to), other.translate(x, to))
     for name in ("buffer_a", "buffer_b"):
-        assert len(getattr(net, name).images) == 4 and torch.equal(getattr(net, name).images, getattr(other, name).images)
+        assert len(getattr(net, name).images) == 4 and torch.equal(
+            getattr(net, name).images, getattr(other, name).images
+        )
     kept = net.buffer_a.images.clone()
     other.training_step(pair(), other.optimizers())
-    assert torch.equal(net.buffer_a.images, kept) and not torch.equal(other.buffer_a.images, kept)  # buffers of their own
+    # buffers of their own
+    assert torch.equal(net.buffer_a.images, kept) and not torch.equal(other.buffer_a.images, kept)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -391,7 +424,9 @@ def test_domains_that_are_refused():
         with pytest.raises(ValueError, match=says):
             al.fit(net, sets, steps=1, batch_size=4)
     for points in (torch.ones(9, 1), torch.ones(9)):
-        with pytest.raises(ValueError, match=r"This CycleGAN takes pictures of domain A of shape \(N, 1, H, W\) and got \(9,"):
+        with pytest.raises(
+            ValueError, match=r"This CycleGAN takes pictures of domain A of shape \(N, 1, H, W\) and got \(9,"
+        ):
             al.fit(net, (points, points), steps=1, batch_size=4)
     assert same(before, net)  # no domain that was refused left its mean behind
 
@@ -405,7 +440,11 @@ def test_pictures_and_directions_that_are_refused():
         (rand(2, 3, 16, 16), ValueError, "This CycleGAN takes pictures with 1 channels and got 3"),
         (3 * torch.ones(2, 1, 16, 16), ValueError, "CycleGAN.translate got images from 3 to 3"),
         (torch.full((2, 1, 16, 16), math.nan), ValueError, "CycleGAN.translate got NaN"),
-        (rand(2, 1, 16, 18), ValueError, r"got pictures of \(16, 18\) pixels. Accepted: height and width that are multiples of 4"),
+        (
+            rand(2, 1, 16, 18),
+            ValueError,
+            r"got pictures of \(16, 18\) pixels. Accepted: height and width that are multiples of 4",
+        ),
         (rand(2, 1, 29, 32), ValueError, r"\(29, 32\) pixels"),
     ):
         with pytest.raises(error, match=says):
@@ -414,7 +453,9 @@ def test_pictures_and_directions_that_are_refused():
 
 def test_arguments_that_are_refused():
     for weights in ({"cycle_weight": -1.0}, {"identity_weight": -0.5}):
-        with pytest.raises(ValueError, match=r"CycleGAN\(cycle_weight=.*, identity_weight=.*\): accepted are weights of at least 0"):
+        with pytest.raises(
+            ValueError, match=r"CycleGAN\(cycle_weight=.*, identity_weight=.*\): accepted are weights of at least 0"
+        ):
             build(**weights)
     for name in ("channels", "width", "blocks"):
         with pytest.raises(ValueError, match=rf"CycleGAN\({name}=0\): accepted is 1 or more"):

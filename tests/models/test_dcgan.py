@@ -52,7 +52,9 @@ def test_the_generator_layer_by_layer(make, z, plan):
     kinds = [type(m) for m in net.generator]
     between = [nn.ConvTranspose2d, nn.BatchNorm2d, nn.ReLU] * (len(plan) - 1)
     assert kinds == [*between, nn.ConvTranspose2d, nn.Tanh]  # no batch norm on the picture itself
-    assert [(m.kernel_size, m.stride, m.padding) for m, _ in layers] == [((4, 4), (1, 1), (0, 0))] + [((4, 4), (2, 2), (1, 1))] * (len(plan) - 1)
+    assert [(m.kernel_size, m.stride, m.padding) for m, _ in layers] == [((4, 4), (1, 1), (0, 0))] + [
+        ((4, 4), (2, 2), (1, 1))
+    ] * (len(plan) - 1)
 
 
 @pytest.mark.parametrize("make, z, plan", PLANS)
@@ -64,7 +66,8 @@ def test_the_discriminator_is_its_mirror_and_returns_logits(make, z, plan):
     assert net.discriminator(x).shape == (2,)
     kinds = [type(m) for m in net.discriminator]
     between = [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU] * (len(plan) - 2)
-    assert kinds == [nn.Conv2d, nn.LeakyReLU, *between, nn.Conv2d, nn.Flatten]  # no batch norm on the picture, no sigmoid
+    # no batch norm on the picture, no sigmoid
+    assert kinds == [nn.Conv2d, nn.LeakyReLU, *between, nn.Conv2d, nn.Flatten]
     assert {m.negative_slope for m in net.discriminator if isinstance(m, nn.LeakyReLU)} == {0.2}
     with torch.no_grad():
         net.discriminator[-2].weight.mul_(1e4)
@@ -74,7 +77,8 @@ def test_the_discriminator_is_its_mirror_and_returns_logits(make, z, plan):
 def test_the_numbers_of_weights_of_the_articles_networks():
     g, d = al.models.DCGAN.article_32().generator, al.models.DCGAN.article_32().discriminator
     kernels = 16 * (256 * 128 + 128 * 64 + 64 * 3)
-    assert sum(p.numel() for p in g.parameters()) == 16 * 100 * 256 + kernels + (256 + 128 + 64) * 3 + 3  # bias, scale and shift; bias
+    # bias, scale and shift; bias
+    assert sum(p.numel() for p in g.parameters()) == 16 * 100 * 256 + kernels + (256 + 128 + 64) * 3 + 3
     assert sum(p.numel() for p in d.parameters()) == kernels + 16 * 256 + 64 + (128 + 256) * 3 + 1
 
 
@@ -178,11 +182,14 @@ def test_the_models_step_is_gan_step_on_fresh_noise():
     got = net.training_step(Batch(images, None, None), net.optimizers())
     torch.manual_seed(4)
     opt = hand.optimizers()
-    want = gan_step(hand.generator, hand.discriminator, opt["generator"], opt["discriminator"], images, torch.randn(8, 5, 1, 1))
+    want = gan_step(
+        hand.generator, hand.discriminator, opt["generator"], opt["discriminator"], images, torch.randn(8, 5, 1, 1)
+    )
     assert (got["discriminator"], got["generator"]) == want
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), hand.state_dict().values()))
     first = copy.deepcopy(net)
-    again = net.training_step(Batch(images, None, None), first.optimizers())  # steps that go nowhere: only the noise is new
+    # steps that go nowhere: only the noise is new
+    again = net.training_step(Batch(images, None, None), first.optimizers())
     assert again["generator"] != net.training_step(Batch(images, None, None), first.optimizers())["generator"]
 
 
@@ -193,7 +200,10 @@ def test_the_average_follows_its_closed_form():
     """After step n, from 0, it keeps d_n = min(decay, (1 + n) / (10 + n)) of itself. So 7 steps leave of the untrained weights the
     product of all d_n, and of those after step j the part 1 - d_j times the product of the later d_n; statistics alike."""
     net, steps = build(ema_decay=0.35), []
-    untrained, real_step = {k: v.detach().clone() for k, v in net.generator_ema.module.state_dict().items()}, net.training_step
+    untrained, real_step = (
+        {k: v.detach().clone() for k, v in net.generator_ema.module.state_dict().items()},
+        net.training_step,
+    )
 
     def watched(batch, optimizers):
         losses = real_step(batch, optimizers)

@@ -66,7 +66,9 @@ def test_the_range_is_that_of_the_data_from_end_to_end(kind):
     drive(net, 1e4)
     x = net.sample(20)
     assert x.min() >= -1 and x.max() <= 1
-    assert x.min().item() == pytest.approx(data.min().item(), abs=1e-3) and x.max().item() == pytest.approx(data.max().item(), abs=1e-3)
+    assert x.min().item() == pytest.approx(data.min().item(), abs=1e-3) and x.max().item() == pytest.approx(
+        data.max().item(), abs=1e-3
+    )
 
 
 @every_generator
@@ -159,7 +161,10 @@ def test_a_gans_samples_come_to_look_like_the_data_on_average(kind, channels):
     def distance(images):
         return (images.mean(0).cpu() - ds.images.mean(0)).square().mean().sqrt().item()
 
-    untrained, one_shade = distance(net.sample(128, seed=1)), distance(ds.images.mean((0, 2, 3), keepdim=True).expand_as(ds.images))
+    untrained, one_shade = (
+        distance(net.sample(128, seed=1)),
+        distance(ds.images.mean((0, 2, 3), keepdim=True).expand_as(ds.images)),
+    )
     al.fit(net, ds, steps=200 if kind == "penalised WGAN" else 100, batch_size=32, seed=0)
     x = net.sample(128, seed=1)
     # `fit` begins at the mean shade. Digits have a shape in common that must be learnt; shapes, anywhere in the picture, have none.
@@ -247,7 +252,9 @@ def test_pictures_of_another_size_are_refused_and_nothing_is_learnt(kind):
     net = build(kind, (1, 8, 8))
     before = {k: v.clone() for k, v in net.state_dict().items()}
     for shape in ((1, 16, 16), (3, 8, 8)):
-        with pytest.raises(ValueError, match=rf"takes images of shape \(1, 8, 8\) and got \({shape[0]}, {shape[1]}, {shape[2]}\)"):
+        with pytest.raises(
+            ValueError, match=rf"takes images of shape \(1, 8, 8\) and got \({shape[0]}, {shape[1]}, {shape[2]}\)"
+        ):
             net.training_step(al.training.Batch(torch.zeros(4, *shape), None, None), net.optimizers())
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
 

@@ -155,7 +155,9 @@ def test_the_hole_shrinks_on_the_way_down_and_the_unknown_gives_nothing():
     assert holes == [400, 324, 64, 36, 2, 0, 0, 0]
     for _, x, after in seen:
         assert not x[(after == 0).expand_as(x)].any()
-    assert [x.shape[1:] for _, x, _ in seen] == [(w, s, s) for w, s in ((4, 32), (8, 16), (16, 8), (32, 4)) for _ in (0, 1)]
+    assert [x.shape[1:] for _, x, _ in seen] == [
+        (w, s, s) for w, s in ((4, 32), (8, 16), (16, 8), (32, 4)) for _ in (0, 1)
+    ]
 
 
 def test_the_masked_network_sees_an_empty_hole_and_the_mask():
@@ -220,7 +222,9 @@ def test_one_training_step_by_hand(kind):
 def test_the_generators_backward_leaves_nothing_in_the_discriminator(kind):
     net = build(kind)
     optimizers, kept = net.optimizers(), {}
-    optimizers["discriminator"].register_step_pre_hook(lambda *_: kept.update({p: p.grad.clone() for p in net.discriminator.parameters()}))
+    optimizers["discriminator"].register_step_pre_hook(
+        lambda *_: kept.update({p: p.grad.clone() for p in net.discriminator.parameters()})
+    )
     quiet = lambda: all(p.grad is None for p in net.generator.parameters())
     optimizers["discriminator"].register_step_pre_hook(lambda *_: kept.update(quiet=quiet()))
     net.training_step(Batch(digits(8).images, None, None), optimizers)
@@ -256,9 +260,17 @@ def test_each_picture_has_a_hole_of_its_own_of_any_of_three_kinds_and_of_the_siz
     masks = masks_of_a_step(net, n)
     assert masks.shape == (n, 1, 24, 24) and ((masks == 0) | (masks == 1)).all()
     names = kind_of(masks)
-    assert chisquare([names.count(kind) for kind in ("box", "strokes", "random")]).pvalue > 1e-4  # each a third of the time
-    assert chisquare(torch.bincount(torch.tensor([3 * KINDS.index(a) + KINDS.index(b) for a, b in zip(names[::2], names[1::2])]),
-                                    minlength=9)).pvalue > 1e-4  # not one kind for a whole batch
+    # each a third of the time
+    assert chisquare([names.count(kind) for kind in ("box", "strokes", "random")]).pvalue > 1e-4
+    assert (
+        chisquare(
+            torch.bincount(
+                torch.tensor([3 * KINDS.index(a) + KINDS.index(b) for a, b in zip(names[::2], names[1::2])]),
+                minlength=9,
+            )
+        ).pvalue
+        > 1e-4
+    )  # not one kind for a whole batch
     share = (1 - masks).mean((1, 2, 3))
     exact = torch.tensor([name != "box" for name in names])
     assert share[exact].min() > 0.2 - 1 / 576 and share[exact].max() < 0.3 + 1 / 576
@@ -274,12 +286,17 @@ def test_each_picture_has_a_hole_of_its_own_of_any_of_three_kinds_and_of_the_siz
 
 def test_masks_are_drawn_once_for_a_size_and_do_not_depend_on_the_seed_of_the_run(monkeypatch):
     calls = []
-    monkeypatch.setattr("aigc_lessons.models.inpainting.draw_masks", lambda *given, **more: calls.append(given) or draw_masks(*given, **more))
+    monkeypatch.setattr(
+        "aigc_lessons.models.inpainting.draw_masks",
+        lambda *given, **more: calls.append(given) or draw_masks(*given, **more),
+    )
     net = build("masked", width=1, hole=(0.2, 0.3))
     for _ in range(3):
         masks_of_a_step(net, 4, (8, 12))
     drawn = len(calls)
-    assert 0 < drawn <= 3 and {(kind, tuple(size), hole) for kind, _, size, hole in calls} == {(k, (8, 12), (0.2, 0.3)) for k in KINDS}
+    assert 0 < drawn <= 3 and {(kind, tuple(size), hole) for kind, _, size, hole in calls} == {
+        (k, (8, 12), (0.2, 0.3)) for k in KINDS
+    }
     assert masks_of_a_step(net, 4, (16, 8)).shape == (4, 1, 16, 8) and len(calls) == 2 * drawn
     # A run's own seed chooses among them: two models in one state of torch's random numbers are given the same.
     runs = []
@@ -316,7 +333,10 @@ def test_the_same_seed_trains_to_the_same_weights_and_a_checkpoint_goes_on_exact
 @pytest.mark.parametrize(
     ("mask", "says"),
     [
-        (torch.ones(2, 1, 8, 8), r"Inpainter.restore got a mask of shape \(2, 1, 8, 8\) for images of shape \(2, 1, 8, 9\)"),
+        (
+            torch.ones(2, 1, 8, 8),
+            r"Inpainter.restore got a mask of shape \(2, 1, 8, 8\) for images of shape \(2, 1, 8, 9\)",
+        ),
         (torch.ones(1, 1, 8, 9), r"mask of shape \(1, 1, 8, 9\).*mask.expand\(n, -1, -1, -1\)"),
         (torch.ones(2, 8, 9), r"mask of shape \(2, 8, 9\)"),
         (torch.full((2, 1, 8, 9), 0.5), "values other than 0 and 1"),

@@ -114,7 +114,9 @@ def test_translating_uses_running_statistics_and_leaves_the_model_as_it_was(trai
 def test_one_training_step_by_hand():
     net = build(l1_weight=7.0)
     hand, (a, b) = copy.deepcopy(net), pair()
-    optimizers = {name: torch.optim.SGD(getattr(net, name).parameters(), lr=0.05) for name in ("generator", "discriminator")}
+    optimizers = {
+        name: torch.optim.SGD(getattr(net, name).parameters(), lr=0.05) for name in ("generator", "discriminator")
+    }
     got = net.training_step((a, b), optimizers)
     a, b = a.images, b.images
     fake = hand.generator(a).tanh()
@@ -157,7 +159,9 @@ def test_each_network_moves_in_its_own_step_alone(kind):
             seen[-1] = name
 
         optimizers[name].register_step_post_hook(check)
-    optimizers["discriminator"].register_step_post_hook(lambda *_: kept.update({p: p.grad.clone() for p in net.discriminator.parameters()}))
+    optimizers["discriminator"].register_step_post_hook(
+        lambda *_: kept.update({p: p.grad.clone() for p in net.discriminator.parameters()})
+    )
     quiet = lambda: all(p.grad is None for p in net.generator.parameters())
     optimizers["discriminator"].register_step_pre_hook(lambda *_: kept.update(quiet=quiet()))
     losses = net.training_step(pair(), optimizers)
@@ -175,7 +179,9 @@ def test_learning_rates_optimizers_and_starting_weights(kind):
         assert optimizer.param_groups[0]["lr"] == 3e-4 and optimizer.param_groups[0]["betas"] == (0.1, 0.95)
         assert {id(p) for p in optimizer.param_groups[0]["params"]} == {id(p) for p in getattr(net, name).parameters()}
     if net.discriminator:
-        assert net.discriminator[0].in_channels == 1 + 3 and net.discriminator[0].weight.std().item() == pytest.approx(0.02, rel=0.1)
+        assert net.discriminator[0].in_channels == 1 + 3 and net.discriminator[0].weight.std().item() == pytest.approx(
+            0.02, rel=0.1
+        )
 
 
 @every_model
@@ -185,7 +191,9 @@ def test_fit_moves_every_weight_and_comes_nearer_to_the_true_partner(kind):
     before, error = copy.deepcopy(net), lambda: (net.translate(outline.images) - plain.images).abs().mean().item()
     at_first = error()
     history = al.fit(net, (outline, plain), steps=4 if kind == "adversarial" else 40, batch_size=16, seed=0)
-    assert kind == "adversarial" or (sum(history.losses["l1"][-10:]) < 0.65 * sum(history.losses["l1"][:10]) and error() < 0.75 * at_first)
+    assert kind == "adversarial" or (
+        sum(history.losses["l1"][-10:]) < 0.65 * sum(history.losses["l1"][:10]) and error() < 0.75 * at_first
+    )
     # Batch and instance norm take a constant away again: the biases before them are free to stay.
     free = {name for name, p in net.named_parameters() if torch.equal(p.cpu(), dict(before.named_parameters())[name])}
     assert all(name.endswith("bias") for name in free) and not free & {"generator.up.head.bias", "discriminator.0.bias"}
@@ -227,7 +235,10 @@ def test_domains_that_are_refused():
         (a, r"A Pix2Pix learns from two domains. Give fit a tuple"),
         ((b, a), "This Pix2Pix takes first pictures with 1 channels and got 3"),
         ((a, a), "This Pix2Pix takes second pictures with 3 channels and got 1"),
-        ((a, pair(size=(16, 16))[1]), r"got pictures of \(16, 24\) and \(16, 16\) pixels. Load both domains at one size"),
+        (
+            (a, pair(size=(16, 16))[1]),
+            r"got pictures of \(16, 24\) and \(16, 16\) pixels. Load both domains at one size",
+        ),
     ):
         with pytest.raises(ValueError, match=says):
             net.training_step(given, net.optimizers())
@@ -265,7 +276,10 @@ def test_pictures_that_are_refused():
 
 def test_arguments_that_are_refused():
     for weight, adversarial in ((-1.0, True), (-1.0, False), (0.0, False)):
-        with pytest.raises(ValueError, match=rf"Pix2Pix\(l1_weight={weight}, adversarial={adversarial}\): accepted is a weight of at least 0"):
+        with pytest.raises(
+            ValueError,
+            match=rf"Pix2Pix\(l1_weight={weight}, adversarial={adversarial}\): accepted is a weight of at least 0",
+        ):
             al.models.Pix2Pix(l1_weight=weight, adversarial=adversarial)
     for name in ("in_channels", "out_channels", "width"):
         with pytest.raises(ValueError, match=rf"Pix2Pix\({name}=0\): accepted is 1 or more"):

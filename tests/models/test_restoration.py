@@ -40,18 +40,29 @@ def test_restored_pictures_have_their_size_and_the_datas_range(kind, shape):
     net, x = build(kind, shape[1]), rand(*shape)
     n, c, h, w = shape
     got = net.restore(x)
-    assert got.shape == (n, c, SCALE[kind] * h, SCALE[kind] * w) and got.dtype == torch.float32 and not got.requires_grad
+    assert (
+        got.shape == (n, c, SCALE[kind] * h, SCALE[kind] * w) and got.dtype == torch.float32 and not got.requires_grad
+    )
     al.data.check_images(got, "test")
     set_head(net, lambda head: head.bias.add_(torch.tensor([9.0, -9.0, 0.0])[:c]))
     got = net.restore(x)
-    assert n == 0 or c == 1 and got.unique().numel() == 1 or c == 3 and sorted(got.mean((0, 2, 3)).abs().tolist())[1:] == [1, 1]
+    assert (
+        n == 0
+        or c == 1
+        and got.unique().numel() == 1
+        or c == 3
+        and sorted(got.mean((0, 2, 3)).abs().tolist())[1:] == [1, 1]
+    )
     assert n == 0 or net(x).abs().max() > 5  # forward does not clip
 
 
 def test_what_the_network_says_is_subtracted_from_noise_and_added_to_an_enlargement():
     x = rand(2, 1, 6, 10)
     larger = ops.upscale(x)
-    for kind, want in (("Denoiser", lambda net: x - net.network(x)), ("SuperResolver", lambda net: larger + net.network(larger))):
+    for kind, want in (
+        ("Denoiser", lambda net: x - net.network(x)),
+        ("SuperResolver", lambda net: larger + net.network(larger)),
+    ):
         net = build(kind)
         torch.testing.assert_close(net(x), want(net))
         set_head(net, lambda head: (head.weight.zero_(), head.bias.zero_()))
@@ -72,7 +83,12 @@ def test_restoring_is_deterministic_and_leaves_the_network_as_it_was(kind, train
     before, kept, state = copy.deepcopy(net), x.clone(), torch.get_rng_state()
     assert torch.equal(net.restore(x), net.restore(x))
     torch.testing.assert_close(net.restore(x)[1:2], net.restore(x[1:2]))
-    assert same(before, net) and net.training is training and torch.equal(x, kept) and torch.equal(state, torch.get_rng_state())
+    assert (
+        same(before, net)
+        and net.training is training
+        and torch.equal(x, kept)
+        and torch.equal(state, torch.get_rng_state())
+    )
 
 
 # Training
@@ -85,7 +101,12 @@ def turned(x, i, j, k):
 
 def which(got, candidates):
     """(N,): of which of the candidates, each (N, ...), is each of `got` a copy? Exactly one must be it."""
-    equal = torch.stack([(got == c).flatten(1).all(1) if c.shape == got.shape else torch.zeros(len(got), dtype=torch.bool) for c in candidates])
+    equal = torch.stack(
+        [
+            (got == c).flatten(1).all(1) if c.shape == got.shape else torch.zeros(len(got), dtype=torch.bool)
+            for c in candidates
+        ]
+    )
     assert (equal.sum(0) == 1).all()
     return equal.int().argmax(0)
 
@@ -95,7 +116,9 @@ def uniform_and_independent(outcomes, kinds):
     assert chisquare(torch.bincount(outcomes, minlength=kinds)).pvalue > 1e-4
     for shift in (1, 2):
         pairs = outcomes[: len(outcomes) // (2 * shift) * 2 * shift].view(-1, 2, shift)
-        assert chisquare(torch.bincount((kinds * pairs[:, 0] + pairs[:, 1]).flatten(), minlength=kinds**2)).pvalue > 1e-4
+        assert (
+            chisquare(torch.bincount((kinds * pairs[:, 0] + pairs[:, 1]).flatten(), minlength=kinds**2)).pvalue > 1e-4
+        )
 
 
 def test_each_picture_is_flipped_for_itself_and_each_way_as_often():
@@ -108,7 +131,8 @@ def test_each_picture_is_flipped_for_itself_and_each_way_as_often():
     assert got.shape == wide.shape
     uniform_and_independent(which(got, [turned(wide, i, j, 0) for i, j in product((0, 1), repeat=2)]), 4)
     many, kept = rand(40, 3, 6, 6), rand(40, 3, 6, 6)
-    which(random_flips(many), [turned(many, *ijk) for ijk in product((0, 1), repeat=3)])  # each is a copy of itself, not of a neighbour
+    # each is a copy of itself, not of a neighbour
+    which(random_flips(many), [turned(many, *ijk) for ijk in product((0, 1), repeat=3)])
     assert torch.equal(many, kept) and random_flips(many[:0]).shape == (0, 3, 6, 6)
 
 
@@ -135,7 +159,8 @@ def test_turns_and_colours_follow_torchs_random_state(draw):
 
 def by_hand(images):
     """Wide pictures turned and coloured one by one, from the numbers that torch's random state gives next."""
-    coins = torch.rand(3, len(images), 1, 1, 1) < 0.5  # left to right, upside down, and the diagonal that they do not have
+    # left to right, upside down, and the diagonal that they do not have
+    coins = torch.rand(3, len(images), 1, 1, 1) < 0.5
     images = [turned(x, coins[0, i].item(), coins[1, i].item(), 0) for i, x in enumerate(images)]
     orders = torch.rand(len(images), images[0].shape[0])
     images = [x[sorted(range(len(x)), key=order.tolist().__getitem__)] for x, order in zip(images, orders)]
@@ -203,7 +228,9 @@ def test_every_weight_learns_with_adam_and_the_loss_falls(kind):
         noisy = ops.add_noise(test, 60, torch.randn(test.shape, generator=torch.Generator().manual_seed(2)))
         clean = net.restore(noisy.to(next(net.parameters()).device)).cpu()
         assert (clean - test).square().mean() < 0.6 * (noisy.clamp(-1, 1) - test).square().mean()
-    fresh = net.training_step(Batch(ds.images[:4].to(next(net.parameters()).device), None, None), net.optimizers())["loss"]
+    fresh = net.training_step(Batch(ds.images[:4].to(next(net.parameters()).device), None, None), net.optimizers())[
+        "loss"
+    ]
     assert fresh.shape == () and not fresh.requires_grad
 
 
@@ -242,14 +269,18 @@ def test_pictures_that_are_refused(kind):
 
 @pytest.mark.parametrize("noise", [(-1, 5), (20, 10), (0, 0), (-5, -1)])
 def test_noise_that_is_refused(noise):
-    with pytest.raises(ValueError, match=r"Denoiser\(noise=.*two standard deviations in levels of 255, such as \(5, 55\)"):
+    with pytest.raises(
+        ValueError, match=r"Denoiser\(noise=.*two standard deviations in levels of 255, such as \(5, 55\)"
+    ):
         build("Denoiser", noise=noise)
 
 
 @pytest.mark.parametrize("size", [(9, 8), (8, 9), (7, 7)])
 def test_a_super_resolver_learns_from_even_sizes(size):
     net = build("SuperResolver")
-    with pytest.raises(ValueError, match=r"halves pictures to learn from them and got \(\d, \d\). Load them at an even size"):
+    with pytest.raises(
+        ValueError, match=r"halves pictures to learn from them and got \(\d, \d\). Load them at an even size"
+    ):
         net.training_step(Batch(rand(2, 1, *size), None, None), net.optimizers())
 
 
@@ -265,10 +296,23 @@ def test_the_eightfold_mean_turns_with_its_pictures():
     x = rand(2, 3, 7, 4)
     assert not torch.allclose(lopsided(x.rot90(1, (2, 3))), lopsided(x).rot90(1, (2, 3)), atol=1e-2)
     whole = eightfold_mean(lopsided, x)
-    for turned in (lambda t: t.rot90(1, (2, 3)), lambda t: t.flip(-1), lambda t: t.mT, lambda t: t.rot90(2, (2, 3)).flip(-2)):
+    for turned in (
+        lambda t: t.rot90(1, (2, 3)),
+        lambda t: t.flip(-1),
+        lambda t: t.mT,
+        lambda t: t.rot90(2, (2, 3)).flip(-2),
+    ):
         torch.testing.assert_close(eightfold_mean(lopsided, turned(x)), turned(whole))
-    by_hand = [lopsided(x), lopsided(x.flip(-1)).flip(-1), lopsided(x.flip(-2)).flip(-2), lopsided(x.flip(-1, -2)).flip(-1, -2)]
-    by_hand += [lopsided(y.mT).mT for y in (x,)] + [lopsided(x.mT.flip(-1)).flip(-1).mT, lopsided(x.mT.flip(-2)).flip(-2).mT]
+    by_hand = [
+        lopsided(x),
+        lopsided(x.flip(-1)).flip(-1),
+        lopsided(x.flip(-2)).flip(-2),
+        lopsided(x.flip(-1, -2)).flip(-1, -2),
+    ]
+    by_hand += [lopsided(y.mT).mT for y in (x,)] + [
+        lopsided(x.mT.flip(-1)).flip(-1).mT,
+        lopsided(x.mT.flip(-2)).flip(-2).mT,
+    ]
     by_hand += [lopsided(x.mT.flip(-1, -2)).flip(-1, -2).mT]
     torch.testing.assert_close(whole, torch.stack(by_hand).mean(0))
 

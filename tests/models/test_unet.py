@@ -25,12 +25,15 @@ def test_any_size_keeps_its_size_and_is_the_crop_of_the_padded_pictures_answer(s
     got = net(x)
     assert got.shape == (2, 3, *size)
     h, w = (-(-s // 2**depth) * 2**depth for s in size)
-    padded = torch.stack([torch.stack([x[..., min(i, size[0] - 1), min(j, size[1] - 1)] for j in range(w)], -1) for i in range(h)], -2)
+    padded = torch.stack(
+        [torch.stack([x[..., min(i, size[0] - 1), min(j, size[1] - 1)] for j in range(w)], -1) for i in range(h)], -2
+    )
     torch.testing.assert_close(got, net(padded)[..., : size[0], : size[1]], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
-    ("size", "factor", "after"), [((29, 31), 8, (32, 32)), ((33, 47), 4, (36, 48)), ((16, 24), 8, (16, 24)), ((1, 7), 2, (2, 8))]
+    ("size", "factor", "after"),
+    [((29, 31), 8, (32, 32)), ((33, 47), 4, (36, 48)), ((16, 24), 8, (16, 24)), ((1, 7), 2, (2, 8))],
 )
 def test_padding_repeats_the_last_row_and_column_and_no_more_than_needed(size, factor, after):
     x = randn(2, 3, *size)
@@ -76,7 +79,9 @@ def test_the_way_down_takes_the_largest_and_the_way_up_repeats():
     net(randn(2, 2, 6, 8))
     assert torch.equal(seen["given"], seen["top"].unflatten(-1, (4, 2)).unflatten(-3, (3, 2)).amax((-1, -3)))
     below, bridge = seen["joined"].split([8, 4], 1)
-    assert torch.equal(bridge, seen["top"]) and torch.equal(below, seen["low"].repeat_interleave(2, -1).repeat_interleave(2, -2))
+    assert torch.equal(bridge, seen["top"]) and torch.equal(
+        below, seen["low"].repeat_interleave(2, -1).repeat_interleave(2, -2)
+    )
 
 
 def test_the_answer_is_not_limited_to_any_range():

@@ -33,8 +33,12 @@ def shapes_inside(network, x):
 
 @pytest.mark.parametrize(
     "image_shape, width, halved",
-    [((1, 8, 8), 5, [(5, 4, 4)]), ((3, 16, 16), 4, [(4, 8, 8), (8, 4, 4)]), ((1, 32, 32), 32, [(32, 16, 16), (64, 8, 8), (128, 4, 4)]),
-     ((3, 64, 64), 2, [(2, 32, 32), (4, 16, 16), (8, 8, 8), (16, 4, 4)])],
+    [
+        ((1, 8, 8), 5, [(5, 4, 4)]),
+        ((3, 16, 16), 4, [(4, 8, 8), (8, 4, 4)]),
+        ((1, 32, 32), 32, [(32, 16, 16), (64, 8, 8), (128, 4, 4)]),
+        ((3, 64, 64), 2, [(2, 32, 32), (4, 16, 16), (8, 8, 8), (16, 4, 4)]),
+    ],
 )
 def test_the_picture_is_halved_down_to_4x4_and_doubled_back(image_shape, width, halved):
     net = build(image_shape, width=width, latent_dim=7)
@@ -78,7 +82,8 @@ def test_one_step_by_hand(beta):
     torch.manual_seed(4)
     got = net.training_step(Batch(images, None, None), {"vae": torch.optim.SGD(net.parameters(), lr=0.01)})
     assert {k: v.item() for k, v in got.items()} == pytest.approx(
-        dict(loss=(error + beta * kl).item(), reconstruction=error.item(), kl=kl.item()), rel=1e-4)
+        dict(loss=(error + beta * kl).item(), reconstruction=error.item(), kl=kl.item()), rel=1e-4
+    )
     for ours, theirs in zip(net.parameters(), hand.parameters()):
         torch.testing.assert_close(ours.detach(), theirs.detach() - 0.01 * theirs.grad, rtol=1e-4, atol=1e-6)
     assert error.item() > 1 and kl.item() > 1
@@ -109,7 +114,8 @@ def test_it_learns_to_draw_again_what_it_saw():
     with torch.no_grad():
         again = net.decode(net.encode(ds.images.to(where))[0]).cpu()
     error = F.mse_loss(again, ds.images)
-    assert error < 0.6 * F.mse_loss(ds.images.mean(0).expand_as(ds.images), ds.images)  # better than the mean picture for all
+    # better than the mean picture for all
+    assert error < 0.6 * F.mse_loss(ds.images.mean(0).expand_as(ds.images), ds.images)
     assert error < 0.6 * F.mse_loss(again.roll(1, 0), ds.images)  # and of this picture, not of its neighbour
 
 

@@ -34,7 +34,9 @@ def sgd(net, lr=0.1):
 def test_the_critic_has_one_score_a_picture_and_no_batch_norm(constraint, image_shape):
     net = build(constraint, image_shape)
     assert net.critic(torch.zeros(5, *image_shape)).shape == (5,)
-    assert not any(isinstance(m, nn.BatchNorm2d | nn.InstanceNorm2d | nn.LayerNorm | nn.Sigmoid) for m in net.critic.modules())
+    assert not any(
+        isinstance(m, nn.BatchNorm2d | nn.InstanceNorm2d | nn.LayerNorm | nn.Sigmoid) for m in net.critic.modules()
+    )
     assert any(isinstance(m, nn.BatchNorm2d) for m in net.generator.modules())
 
 
@@ -83,7 +85,7 @@ def objective(constraint, critic, real, fake, t, weight):
     loss = scores[1].mean() - scores[0].mean()
     if constraint == "penalty":
         points = (fake + t[:, None, None, None] * (real - fake)).requires_grad_()
-        slope, = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+        (slope,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
         loss = loss + weight * ((slope.square().sum((1, 2, 3)).sqrt() - 1) ** 2).mean()
     return loss
 
@@ -101,17 +103,24 @@ def test_one_training_step_by_hand(constraint, critic_steps):
         fake = hand.generator(torch.randn(8, 5, 1, 1)).detach()
         t = torch.rand(8) if constraint == "penalty" else None
         critic_loss = objective(constraint, hand.critic, real, fake, t, 3.0)
-        for p, gradient in zip(hand.critic.parameters(), torch.autograd.grad(critic_loss, list(hand.critic.parameters()), allow_unused=True)):
+        for p, gradient in zip(
+            hand.critic.parameters(),
+            torch.autograd.grad(critic_loss, list(hand.critic.parameters()), allow_unused=True),
+        ):
             with torch.no_grad():
                 p -= 0.1 * (0 if gradient is None else gradient)
                 if constraint == "clip":
                     p.copy_(p.clip(-0.05, 0.05))
     generator_loss = -hand.critic(hand.generator(torch.randn(8, 5, 1, 1))).mean()
-    for p, gradient in zip(hand.generator.parameters(), torch.autograd.grad(generator_loss, list(hand.generator.parameters()))):
+    for p, gradient in zip(
+        hand.generator.parameters(), torch.autograd.grad(generator_loss, list(hand.generator.parameters()))
+    ):
         with torch.no_grad():
             p -= 0.1 * gradient
 
-    assert {k: v.item() for k, v in got.items()} == pytest.approx(dict(critic=critic_loss.item(), generator=generator_loss.item()), abs=1e-5)
+    assert {k: v.item() for k, v in got.items()} == pytest.approx(
+        dict(critic=critic_loss.item(), generator=generator_loss.item()), abs=1e-5
+    )
     for name in ("critic", "generator"):
         ours, theirs = getattr(net, name).state_dict(), getattr(hand, name).state_dict()
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -123,7 +132,9 @@ def test_the_critic_steps_as_often_as_asked_and_each_step_moves_its_own_network(
     optimizers, order = sgd(net), []
     for name, other in (("critic", "generator"), ("generator", "critic")):
         bystander = getattr(net, other)
-        optimizers[name].register_step_pre_hook(lambda *_, b=bystander: order.append([p.detach().clone() for p in b.parameters()]))
+        optimizers[name].register_step_pre_hook(
+            lambda *_, b=bystander: order.append([p.detach().clone() for p in b.parameters()])
+        )
 
         def check(*_, name=name, b=bystander):
             assert all(torch.equal(p, q) for p, q in zip(b.parameters(), order[-1]))
@@ -153,7 +164,8 @@ def test_clipping_holds_for_every_weight_of_the_critic_and_for_no_other(clip):
     net = build("clip", clip=clip, lr=0.05)
     net.training_step(batch(), net.optimizers())
     sizes = torch.cat([p.detach().abs().flatten() for p in net.critic.parameters()])
-    assert sizes.max() <= clip * (1 + 1e-6) and (sizes >= clip * (1 - 1e-6)).float().mean() > 0.3  # steps of 0.05: many at the end
+    # steps of 0.05: many at the end
+    assert sizes.max() <= clip * (1 + 1e-6) and (sizes >= clip * (1 - 1e-6)).float().mean() > 0.3
     assert max(p.abs().max() for p in net.generator.parameters()) > 0.04
     al.fit(net, digits(), steps=5, batch_size=16)
     assert max(p.abs().max() for p in net.critic.parameters()) <= clip * (1 + 1e-6)
@@ -171,7 +183,7 @@ def slopes(critic, real, fake):
     t = torch.rand(len(real), 1, 1, 1, generator=torch.Generator().manual_seed(6)).to(real.device)
     points = (t * real + (1 - t) * fake).requires_grad_()
     with torch.enable_grad():
-        gradient, = torch.autograd.grad(critic(points).sum(), points)
+        (gradient,) = torch.autograd.grad(critic(points).sum(), points)
     return gradient.flatten(1).norm(dim=1)
 
 
@@ -226,7 +238,9 @@ def test_the_averaged_generator_follows_the_trained_one():
             if n == 0:
                 al.fit(net, digits(), steps=1, batch_size=16)
             else:
-                net.train().training_step(Batch(digits(8).images.to(net.generator[0].weight.device), None, None), net.optimizers())
+                net.train().training_step(
+                    Batch(digits(8).images.to(net.generator[0].weight.device), None, None), net.optimizers()
+                )
                 net.generator_ema.update_parameters(net.generator)
             average = d * average + (1 - d) * weights(net.generator)
             torch.testing.assert_close(weights(net.generator_ema.module), average, rtol=1e-5, atol=1e-7)

@@ -1,4 +1,5 @@
 """Plain `pytest --nbval notebooks -n 2`, as the course sets it up, passes what is right and sees a changed number."""
+
 import os
 import shutil
 import subprocess
@@ -15,8 +16,8 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 CELLS = (
     "import os\na = 6\nprint(a * 7)",
     "import ipywidgets\nslider = ipywidgets.IntSlider(value=a)\nslider",
-    "from IPython.display import HTML\n"                       # a picture whose bytes differ from run to run
-    "HTML(f'<img alt=\"noise\" src=\"data:image/png;base64,{os.urandom(9).hex()}\">')",
+    "from IPython.display import HTML\n"  # a picture whose bytes differ from run to run
+    'HTML(f\'<img alt="noise" src="data:image/png;base64,{os.urandom(9).hex()}">\')',
     "assert os.environ['AIGC_PROFILE'] in ('smoke', 'laptop')\nslider.value",
 )
 
@@ -36,8 +37,13 @@ def folder(tmp_path):
 
 def nbval(folder):
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    return subprocess.run([sys.executable, "-m", "pytest", "--nbval", "notebooks", "-n", "2", "-q", "-p", "no:cacheprovider"],
-                          cwd=folder.parent, env=clean, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "--nbval", "notebooks", "-n", "2", "-q", "-p", "no:cacheprovider"],
+        cwd=folder.parent,
+        env=clean,
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_it_passes_unchanged_and_sees_a_changed_number(folder):

@@ -1,4 +1,5 @@
 """What every notebook keeps to, so that nbval has something to compare and the files stay readable."""
+
 import ast
 import json
 import re
@@ -12,11 +13,12 @@ import pytest
 from aigc_lessons.authors import notebooks as tool
 
 ROOT = Path(__file__).resolve().parents[2]
-LESSONS, SOLUTIONS, EXERCISES = (sorted((ROOT / folder).glob("*.ipynb"))
-                                 for folder in ("notebooks", "solutions", "exercises"))
+LESSONS, SOLUTIONS, EXERCISES = (
+    sorted((ROOT / folder).glob("*.ipynb")) for folder in ("notebooks", "solutions", "exercises")
+)
 UNCHECKED = {"nbval-ignore-output", "nbval-skip", "raises-exception"}
 HEADINGS = ("What you will be able to do", "Before you start", "Exercises", "Summary", "References")
-MAP = "00_start_here"                               # the map of the course has no exercises and no references
+MAP = "00_start_here"  # the map of the course has no exercises and no references
 NUMBER = r"\d+(?:\.\d+)?"
 
 
@@ -51,6 +53,7 @@ def printed(cell):
 
 class Images(HTMLParser):
     """Collects the <img> tags that have no alternative text."""
+
     def __init__(self, html):
         super().__init__()
         self.without_text = []
@@ -122,10 +125,15 @@ def test_nothing_went_wrong(path):
 @each(LESSONS)
 def test_the_strict_comparison_compares_numbers(path):
     """At least two cells must print a number that does not already stand in their source."""
+
     def computed(cell):
-        shown = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs
-                 if "text/html" not in output.get("data", {})]
+        shown = [
+            output.get("text") or output.get("data", {}).get("text/plain", "")
+            for output in cell.outputs
+            if "text/html" not in output.get("data", {})
+        ]
         return set(re.findall(NUMBER, " ".join(shown))) - set(re.findall(NUMBER, cell.source))
+
     assert len([cell for cell in checked(path) if computed(cell)]) >= 2
 
 
@@ -169,13 +177,14 @@ def test_says_what_it_is_for(path):
     wanted = [h for h in HEADINGS if not (path.stem == MAP and h in ("Exercises", "References"))]
     missing = [h for h in wanted if not any(h in heading for heading in headings)]
     assert not missing, f"no heading {missing} among {headings}"
-    before, = re.findall(r"^#+\s+Before you start.*\n((?:(?!#).*\n?)*)", "\n\n".join(prose(path)), flags=re.M)
+    (before,) = re.findall(r"^#+\s+Before you start.*\n((?:(?!#).*\n?)*)", "\n\n".join(prose(path)), flags=re.M)
     assert re.search(r"\d+ (minute|second)", before), "`Before you start` gives the measured minutes"
 
 
 @each(SOLUTIONS)
 def test_solutions_hold_the_exercises_of_their_lesson(path):
     from aigc_lessons import exercises
+
     sources = "\n".join(cell.source for cell in code(path))
     names = set(exercises.names(lesson=int(path.stem[:2])))
     assert names
@@ -188,6 +197,7 @@ def test_solutions_hold_the_exercises_of_their_lesson(path):
 def test_solutions_are_correct_and_exercises_not_attempted(path, folder, outcome):
     """The definitions in the notebook, run apart from it and checked."""
     from aigc_lessons import exercises
+
     tree = ast.parse("\n".join(cell.source for cell in code(ROOT / folder / path.name)))
     definitions = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
     tree.body = [node for node in tree.body if isinstance(node, definitions)]

@@ -126,7 +126,10 @@ def projection_inputs(seed=0, n=7, d=5, k=4):
 def test_the_projection_logit_is_a_loop_of_dot_products(seed):
     features, labels, embedding, weight = projection_inputs(seed)
     got = ops.projection_logit(features, labels, embedding, weight)
-    want = [sum(f[j] * (weight[j] + embedding[label][j]) for j in range(5)) for f, label in zip(features.tolist(), labels.tolist())]
+    want = [
+        sum(f[j] * (weight[j] + embedding[label][j]) for j in range(5))
+        for f, label in zip(features.tolist(), labels.tolist())
+    ]
     assert got.shape == (7,)
     torch.testing.assert_close(got, torch.tensor(want, dtype=torch.float64))
 
@@ -270,14 +273,20 @@ def test_the_gradient_of_a_composite_goes_to_the_generated_pixels_under_the_hole
 
 @pytest.mark.parametrize(("k", "channels", "out"), [(3, 2, 4), (5, 1, 3), (1, 3, 2), (7, 2, 1)])
 def test_for_a_full_mask_partial_convolution_is_convolution(k, channels, out):
-    whole = lambda *shape, seed: torch.randint(-9, 10, shape, generator=generator(seed)).double()  # sums without rounding
-    x, weight, mask = whole(2, channels, 9, 11, seed=1), whole(out, channels, k, k, seed=2), torch.ones(2, 1, 9, 11).double()
+    # sums without rounding
+    whole = lambda *shape, seed: torch.randint(-9, 10, shape, generator=generator(seed)).double()
+    x, weight, mask = (
+        whole(2, channels, 9, 11, seed=1),
+        whole(out, channels, k, k, seed=2),
+        torch.ones(2, 1, 9, 11).double(),
+    )
     got, after = ops.partial_conv2d(x, mask, weight)
     ordinary = F.conv2d(x, weight, padding=k // 2)
     assert got.shape == (2, out, 9, 11) and torch.equal(after, mask)
     edge = k // 2
     inner = (..., slice(edge, 9 - edge), slice(edge, 11 - edge))
-    torch.testing.assert_close(got[inner], ordinary[inner], rtol=0 if k < 7 else 1e-15, atol=0)  # 49 * (1 / 49) is not 1
+    # 49 * (1 / 49) is not 1
+    torch.testing.assert_close(got[inner], ordinary[inner], rtol=0 if k < 7 else 1e-15, atol=0)
     count = lambda i, n: min(i + edge, n - 1) - max(i - edge, 0) + 1  # how many rows of a window lie inside the picture
     scale = torch.tensor([[k * k / (count(i, 9) * count(j, 11)) for j in range(11)] for i in range(9)]).double()
     torch.testing.assert_close(got, ordinary * scale)
@@ -287,7 +296,11 @@ def test_for_a_full_mask_partial_convolution_is_convolution(k, channels, out):
 @pytest.mark.parametrize(("k", "seed"), [(3, 0), (3, 1), (5, 2), (1, 3)])
 def test_partial_convolution_is_a_loop_over_windows(k, seed):
     n, c, o, h, w, r = 2, 3, 2, 5, 6, k // 2
-    x, mask, weight = randn(n, c, h, w, seed=seed), some_mask(n, 1, h, w, known=0.35, seed=seed), randn(o, c, k, k, seed=seed + 9)
+    x, mask, weight = (
+        randn(n, c, h, w, seed=seed),
+        some_mask(n, 1, h, w, known=0.35, seed=seed),
+        randn(o, c, k, k, seed=seed + 9),
+    )
     got, after = ops.partial_conv2d(x, mask, weight)
     for i in range(n):
         for y in range(h):
@@ -326,7 +339,8 @@ def test_a_window_that_knows_nothing_gives_0_and_stays_a_hole():
 
 @pytest.mark.parametrize("k", [3, 5])
 def test_a_constant_picture_stays_constant_for_a_flat_kernel_and_any_mask(k):
-    levels, sides = torch.tensor([0.7, -2.0, 1.1]).double(), randn(4, 3, seed=2)  # a level for each channel; a weight for each pair
+    # a level for each channel; a weight for each pair
+    levels, sides = torch.tensor([0.7, -2.0, 1.1]).double(), randn(4, 3, seed=2)
     weight = sides[:, :, None, None].expand(4, 3, k, k)
     for seed in range(60):
         mask = some_mask(2, 1, 7, 9, known=(0.03, 0.2, 0.6, 0.95)[seed % 4], seed=seed)
@@ -339,7 +353,9 @@ def test_a_constant_picture_stays_constant_in_the_mean_for_any_kernel(known):
     """Any pixel is as likely to be missing as any other: the mean over masks is the constant times the kernel's sum."""
     weight = torch.arange(-2.0, 7.0).double().view(1, 1, 3, 3) / 10  # far from flat, and from symmetric
     n = 20_000
-    got, after = ops.partial_conv2d(torch.full((n, 1, 3, 3), 0.7).double(), some_mask(n, 1, 3, 3, known=known, seed=3), weight)
+    got, after = ops.partial_conv2d(
+        torch.full((n, 1, 3, 3), 0.7).double(), some_mask(n, 1, 3, 3, known=known, seed=3), weight
+    )
     middle = got[:, 0, 1, 1][after[:, 0, 1, 1] == 1]
     error = (middle.std() / len(middle) ** 0.5).item()
     assert len(middle) > n / 2 and 0 < error < 0.02
@@ -350,9 +366,13 @@ def test_a_constant_picture_stays_constant_in_the_mean_for_any_kernel(known):
 def test_the_mask_grows_by_dilation(k):
     for seed, known in enumerate((0.02, 0.1, 0.4)):
         mask = some_mask(3, 1, 10, 13, known=known, seed=seed, dtype=torch.float32)
-        _, after = ops.partial_conv2d(randn(3, 2, 10, 13, dtype=torch.float32), mask, randn(2, 2, k, k, dtype=torch.float32))
+        _, after = ops.partial_conv2d(
+            randn(3, 2, 10, 13, dtype=torch.float32), mask, randn(2, 2, k, k, dtype=torch.float32)
+        )
         want = [ndimage.binary_dilation(m[0].numpy() > 0, structure=[[1] * k] * k) for m in mask]
-        assert after.dtype == mask.dtype and torch.equal(after[:, 0] == 1, torch.stack([torch.from_numpy(w) for w in want]))
+        assert after.dtype == mask.dtype and torch.equal(
+            after[:, 0] == 1, torch.stack([torch.from_numpy(w) for w in want])
+        )
         assert ((after == 0) | (after == 1)).all() and (after >= mask).all()
 
 
@@ -379,7 +399,9 @@ def test_noise_has_the_deviation_asked_for_in_levels_of_255(sigma):
 def test_noise_of_each_picture_its_own_strength():
     images, noise = randn(3, 2, 4, 5), randn(3, 2, 4, 5, seed=1)
     sigma = torch.tensor([0.0, 255.0, 51.0]).double().view(3, 1, 1, 1)
-    torch.testing.assert_close(ops.add_noise(images, sigma, noise), images + torch.tensor([0, 2, 0.4]).double().view(3, 1, 1, 1) * noise)
+    torch.testing.assert_close(
+        ops.add_noise(images, sigma, noise), images + torch.tensor([0, 2, 0.4]).double().view(3, 1, 1, 1) * noise
+    )
     assert torch.equal(ops.add_noise(images, 0, noise), images)
 
 
@@ -441,7 +463,9 @@ def test_masked_l1_and_its_gradient_count_what_the_mask_counts(seed):
 
 def test_masked_l1_of_nothing_is_0_with_gradients_0():
     got, to_prediction, to_target = value_and_gradient(
-        lambda p, t: losses.masked_l1(p, t, torch.zeros(2, 1, 3, 4).double()), randn(2, 3, 3, 4), randn(2, 3, 3, 4, seed=1)
+        lambda p, t: losses.masked_l1(p, t, torch.zeros(2, 1, 3, 4).double()),
+        randn(2, 3, 3, 4),
+        randn(2, 3, 3, 4, seed=1),
     )
     assert got.item() == 0 and not to_prediction.any() and not to_target.any()
 
@@ -452,7 +476,9 @@ LOGITS = torch.cat([torch.linspace(-50, 50, 7), torch.linspace(-2, 3, 8)]).doubl
 def test_least_squares_losses_and_their_gradients():
     real, fake = LOGITS, (1.3 - LOGITS[:12] / 2).view(2, 1, 2, 3)
     got, to_real, to_fake = value_and_gradient(losses.least_squares_discriminator_loss, real, fake)
-    torch.testing.assert_close(got, 0.5 * (F.mse_loss(real, torch.ones_like(real)) + F.mse_loss(fake, torch.zeros_like(fake))))
+    torch.testing.assert_close(
+        got, 0.5 * (F.mse_loss(real, torch.ones_like(real)) + F.mse_loss(fake, torch.zeros_like(fake)))
+    )
     torch.testing.assert_close(to_real, (real - 1) / 15)
     torch.testing.assert_close(to_fake, fake / 12)
     got, to_fake = value_and_gradient(losses.least_squares_generator_loss, fake)
@@ -477,8 +503,14 @@ def test_the_best_least_squares_discriminator_is_the_share_of_the_data(seed):
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0, 100.0])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_pix2pix_generator_loss_and_its_gradients(weight, seed):
-    logits, fake, target = 3 * randn(2, 1, 3, 4, seed=seed), randn(2, 3, 5, 4, seed=seed + 10), randn(2, 3, 5, 4, seed=seed + 20)
-    got, to_logits, to_fake, to_target = value_and_gradient(lambda *t: losses.pix2pix_generator_loss(*t, weight), logits, fake, target)
+    logits, fake, target = (
+        3 * randn(2, 1, 3, 4, seed=seed),
+        randn(2, 3, 5, 4, seed=seed + 10),
+        randn(2, 3, 5, 4, seed=seed + 20),
+    )
+    got, to_logits, to_fake, to_target = value_and_gradient(
+        lambda *t: losses.pix2pix_generator_loss(*t, weight), logits, fake, target
+    )
     adversarial = F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
     torch.testing.assert_close(got, adversarial + weight * F.l1_loss(fake, target))
     torch.testing.assert_close(to_logits, -torch.sigmoid(-logits) / 24)
@@ -502,12 +534,19 @@ def test_the_cycle_loss_is_a_mean_difference(seed):
 
 def test_the_cycle_loss_is_0_for_inverse_maps_and_what_is_left_otherwise():
     x = 2 * torch.rand(4, 3, 6, 5, generator=generator(0)).double() - 1
-    for there, back in ((lambda v: v.flip(-1), lambda v: v.flip(-1)), (lambda v: v.mT, lambda v: v.mT), (lambda v: -v, lambda v: -v),
-                        (lambda v: v.roll(2, -1), lambda v: v.roll(-2, -1)), (lambda v: v / 4, lambda v: v * 4)):
+    for there, back in (
+        (lambda v: v.flip(-1), lambda v: v.flip(-1)),
+        (lambda v: v.mT, lambda v: v.mT),
+        (lambda v: -v, lambda v: -v),
+        (lambda v: v.roll(2, -1), lambda v: v.roll(-2, -1)),
+        (lambda v: v / 4, lambda v: v * 4),
+    ):
         assert losses.cycle_loss(x, back(there(x))).item() == 0
     assert losses.cycle_loss(x, x + 0.25).item() == pytest.approx(0.25)
     assert losses.cycle_loss(x, -x).item() == pytest.approx(2 * x.abs().mean().item())
-    assert losses.cycle_loss(torch.tensor([1.0, -2.0, 0.5]), torch.tensor([0.0, 1.0, 0.5])).item() == pytest.approx(4 / 3)
+    assert losses.cycle_loss(torch.tensor([1.0, -2.0, 0.5]), torch.tensor([0.0, 1.0, 0.5])).item() == pytest.approx(
+        4 / 3
+    )
 
 
 NAMES = ("fake_logits_a", "fake_logits_b", "a", "cycled_a", "b", "cycled_b", "same_a", "same_b")
@@ -528,9 +567,14 @@ def test_every_term_of_the_cyclegan_generator_loss_with_its_weight_and_gradient(
     cycle, identity = weights
     l1 = F.l1_loss
     to_1 = lambda logits: F.mse_loss(logits, torch.ones_like(logits))
-    want = (to_1(given["fake_logits_a"]) + to_1(given["fake_logits_b"])
-            + cycle * l1(given["cycled_a"], given["a"]) + cycle * l1(given["cycled_b"], given["b"])
-            + identity * l1(given["same_a"], given["a"]) + identity * l1(given["same_b"], given["b"]))
+    want = (
+        to_1(given["fake_logits_a"])
+        + to_1(given["fake_logits_b"])
+        + cycle * l1(given["cycled_a"], given["a"])
+        + cycle * l1(given["cycled_b"], given["b"])
+        + identity * l1(given["same_a"], given["a"])
+        + identity * l1(given["same_b"], given["b"])
+    )
     torch.testing.assert_close(got, want)
     for name, n in (("fake_logits_a", 24), ("fake_logits_b", 30)):
         torch.testing.assert_close(g[name], 2 * (given[name] - 1) / n)

@@ -65,7 +65,9 @@ def test_no_discriminator_beats_the_optimal_one(seed):
 def test_training_a_discriminator_finds_the_optimal_one(seed):
     real, fake = counts(seed)
     logits = torch.zeros(6, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([logits], max_iter=300, tolerance_grad=1e-9, tolerance_change=1e-14, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(
+        [logits], max_iter=300, tolerance_grad=1e-9, tolerance_change=1e-14, line_search_fn="strong_wolfe"
+    )
 
     def closure():
         optimizer.zero_grad()
@@ -103,7 +105,8 @@ def test_jensen_shannon_is_a_bounded_symmetric_distance(seed):
     assert js.shape == () and variation > 0
     assert variation**2 / 2 <= js <= variation * math.log(2) + 1e-12  # Pinsker; Lin 1991, theorem 3
     torch.testing.assert_close(losses.jensen_shannon(q, p), js)
-    torch.testing.assert_close(losses.jensen_shannon(p.flip(0), q.flip(0)), js)  # the order of the outcomes is no matter
+    # the order of the outcomes is no matter
+    torch.testing.assert_close(losses.jensen_shannon(p.flip(0), q.flip(0)), js)
     m = (p + q) / 2
     kls = [F.kl_div(m.log(), r, reduction="sum") for r in (p, q)]
     torch.testing.assert_close(js, sum(kls) / 2)
@@ -131,7 +134,8 @@ def test_gradients_of_jensen_shannon():
 def test_at_the_optimal_discriminator_the_value_is_minus_log_4_plus_twice_jensen_shannon(seed):
     real, fake = counts(seed)
     p, q = real / real.sum().double(), fake / fake.sum().double()
-    logits = losses.optimal_discriminator(p, q).logit().clamp(-80, 80)  # where only one of them lives the logit is infinite
+    # where only one of them lives the logit is infinite
+    logits = losses.optimal_discriminator(p, q).logit().clamp(-80, 80)
     torch.testing.assert_close(value(logits, real, fake), -math.log(4) + 2 * losses.jensen_shannon(p, q))
 
 
@@ -180,9 +184,11 @@ def bce(logits, target):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_losses_on_logits_are_binary_cross_entropies(dtype):
     real, fake = LOGITS.to(dtype), (1 - LOGITS[:18] / 2).view(3, 6).to(dtype)
-    pairs = [(losses.discriminator_loss, lambda r, f: bce(r, 1.0) + bce(f, 0.0), (real, fake)),
-             (losses.generator_loss, lambda f: bce(f, 1.0), (fake,)),
-             (losses.saturating_generator_loss, lambda f: -bce(f, 0.0), (fake,))]
+    pairs = [
+        (losses.discriminator_loss, lambda r, f: bce(r, 1.0) + bce(f, 0.0), (real, fake)),
+        (losses.generator_loss, lambda f: bce(f, 1.0), (fake,)),
+        (losses.saturating_generator_loss, lambda f: -bce(f, 0.0), (fake,)),
+    ]
     for ours, theirs, scores in pairs:
         torch.testing.assert_close(value_and_gradient(ours, *scores), value_and_gradient(theirs, *scores))
 
@@ -265,7 +271,11 @@ def test_the_best_critic_of_slope_1_measures_the_wasserstein_distance(seed):
 
 
 def pair(*shape):
-    return randn(*shape, seed=1), 3 + 2 * randn(*shape, seed=2), torch.rand(shape[0], generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    return (
+        randn(*shape, seed=1),
+        3 + 2 * randn(*shape, seed=2),
+        torch.rand(shape[0], generator=torch.Generator().manual_seed(3), dtype=torch.float64),
+    )
 
 
 @pytest.mark.parametrize("shape", [(4, 3, 2, 5), (6, 2), (3, 1)])
@@ -326,7 +336,9 @@ def test_second_order_gradients_of_the_penalty():
     torch.testing.assert_close(w.grad, 2 * (length - 1) * w.detach() / length)
 
     weights = randn(6, 3, seed=7).requires_grad_(), randn(6, seed=8).requires_grad_(), randn(6, seed=9).requires_grad_()
-    penalty = lambda first, bias, last: losses.gradient_penalty(lambda x: torch.tanh(x @ first.T + bias) @ last, real, fake, t)
+    penalty = lambda first, bias, last: losses.gradient_penalty(
+        lambda x: torch.tanh(x @ first.T + bias) @ last, real, fake, t
+    )
     assert gradcheck(penalty, weights)
 
 
@@ -365,7 +377,9 @@ def test_beyond_its_margin_a_score_neither_costs_nor_pulls():
     fake = torch.tensor([-1.001, -50.0, -0.999, 3.0]).requires_grad_()
     loss = losses.hinge_discriminator_loss(real, fake)
     loss.backward()
-    assert real.grad.tolist() == pytest.approx([0, 0, 0, -1 / 5, -1 / 5]) and fake.grad.tolist() == pytest.approx([0, 0, 1 / 4, 1 / 4])
+    assert real.grad.tolist() == pytest.approx([0, 0, 0, -1 / 5, -1 / 5]) and fake.grad.tolist() == pytest.approx(
+        [0, 0, 1 / 4, 1 / 4]
+    )
     assert losses.hinge_discriminator_loss(torch.tensor([1.0, 9.0]), torch.tensor([-1.0])).item() == 0
 
 
@@ -437,7 +451,7 @@ def test_the_gradient_of_sigma_is_the_outer_product_of_the_singular_vectors(shap
     torch.testing.assert_close(torch.autograd.grad(early, weight)[0], torch.outer(u, v))
 
     late, _ = ops.spectral_norm(weight, start, 500)
-    got, = torch.autograd.grad(late, weight)
+    (got,) = torch.autograd.grad(late, weight)
     left, _, right = torch.linalg.svd(weight.detach())
     torch.testing.assert_close(got, torch.outer(left[:, 0], right[0]))
     torch.testing.assert_close(got, torch.autograd.grad(torch.linalg.svdvals(weight)[0], weight)[0])
@@ -467,7 +481,7 @@ def test_jensen_shannon_has_finite_gradients_where_there_is_no_mass():
     losses.jensen_shannon(p, q).backward()
     for gradient, r, other in ((p.grad, p, q), (q.grad, q, p)):
         mass = r.detach() > 0
-        want = (2 * r / (r + other)).detach().log() / 2                       # d JS / d p = log(p / m) / 2, where there is mass
+        want = (2 * r / (r + other)).detach().log() / 2  # d JS / d p = log(p / m) / 2, where there is mass
         assert gradient.isfinite().all() and torch.allclose(gradient[mass], want[mass])
     logits = torch.tensor([300.0, -300.0, 0.0], requires_grad=True)
     losses.jensen_shannon(logits.softmax(0), torch.tensor([0.2, 0.3, 0.5])).backward()

@@ -95,7 +95,8 @@ def test_warp_by_the_identity_changes_nothing():
 
 def test_warp_by_whole_pixels_shifts_and_fills_with_zeros():
     image = randn(2, 3, 5, 8)
-    matrix = torch.tensor([[1.0, 0, 2 * 3 / 8], [0, 1, -2 / 5]], dtype=torch.float64)  # from 3 columns right, 1 row above
+    # from 3 columns right, 1 row above
+    matrix = torch.tensor([[1.0, 0, 2 * 3 / 8], [0, 1, -2 / 5]], dtype=torch.float64)
     want = torch.zeros_like(image)
     want[..., 1:, :-3] = image[..., :-1, 3:]
     agree(ops.warp(image, matrix), want)
@@ -156,7 +157,11 @@ def test_conv2d_is_linear_and_moves_with_the_picture():
 
 @pytest.mark.parametrize(("x", "weight", "stride", "padding"), [CONVOLUTIONS[1], ((1, 2, 4, 3), (3, 2, 2, 3), 1, 1)])
 def test_conv2d_gradients(x, weight, stride, padding):
-    inputs = randn(*x).requires_grad_(), randn(*weight, seed=1).requires_grad_(), randn(weight[0], seed=2).requires_grad_()
+    inputs = (
+        randn(*x).requires_grad_(),
+        randn(*weight, seed=1).requires_grad_(),
+        randn(weight[0], seed=2).requires_grad_(),
+    )
     assert gradcheck(lambda *a: ops.conv2d(*a, stride, padding), inputs)
 
 
@@ -232,7 +237,15 @@ def test_pooling_gradients():
 
 @pytest.mark.parametrize(
     "layers",
-    [[], [(3, 1)], [(3, 1)] * 4, [(3, 2), (5, 1)], [(3, 2), (3, 2), (3, 2)], [(5, 1), (2, 2), (3, 1), (2, 2)], [(1, 3), (4, 1)]],
+    [
+        [],
+        [(3, 1)],
+        [(3, 1)] * 4,
+        [(3, 2), (5, 1)],
+        [(3, 2), (3, 2), (3, 2)],
+        [(5, 1), (2, 2), (3, 1), (2, 2)],
+        [(1, 3), (4, 1)],
+    ],
 )
 def test_the_receptive_field_is_where_the_centre_pixel_has_a_gradient(layers):
     x = torch.rand(1, 1, 101, 101, requires_grad=True)

@@ -88,7 +88,9 @@ def test_reparameterised_gradients_agree_with_score_function_ones_and_vary_less(
     close_in_standard_errors(score, exact, 4)
     # Moments of a Gaussian up to the eighth give both variances.
     variance_through_z = torch.tensor([4 * v, m * v + 2 * v**2], dtype=torch.float64)
-    variance_score = torch.tensor([m**2 / v + 14 * m + 15 * v, m**2 / 2 + 15 * m * v + 18.5 * v**2], dtype=torch.float64)
+    variance_score = torch.tensor(
+        [m**2 / v + 14 * m + 15 * v, m**2 / 2 + 15 * m * v + 18.5 * v**2], dtype=torch.float64
+    )
     close_in_standard_errors((through_z - exact) ** 2, variance_through_z, 4)
     close_in_standard_errors((score - exact) ** 2, variance_score, 4)
     assert (through_z.var(0) < 0.5 * score.var(0)).all()
@@ -192,7 +194,9 @@ def test_the_elbo_is_below_the_evidence_by_exactly_the_kl_to_the_posterior(s2, o
         x, mu, logvar = 2 * randn(1, 5, seed=seed), randn(1, 3, seed=seed + 200), randn(1, 3, seed=seed + 400)
         bound = losses.elbo(model.expected_log_likelihood(x, mu, logvar), mu, logvar)
         mean, covariance = model.posterior(x)
-        gap = kl_divergence(MultivariateNormal(mu[0], torch.diag(logvar[0].exp())), MultivariateNormal(mean[0], covariance))
+        gap = kl_divergence(
+            MultivariateNormal(mu[0], torch.diag(logvar[0].exp())), MultivariateNormal(mean[0], covariance)
+        )
         assert bound.shape == () and bound < model.evidence(x).item()
         torch.testing.assert_close(model.evidence(x)[0] - bound, gap)
 
@@ -216,7 +220,7 @@ def test_at_the_exact_posterior_every_z_gives_the_same_evidence(s2):
     x, noise = 2 * randn(40, 5, seed=9), 2 * randn(40, 3, seed=10).requires_grad_()
     mean, covariance = model.posterior(x)
     z = losses.reparameterize(mean, covariance.diagonal().log().expand(40, 3), noise)
-    slope, = torch.autograd.grad(z.sum(), noise)
+    (slope,) = torch.autograd.grad(z.sum(), noise)
     log_q = (Normal(0.0, 1.0).log_prob(noise) - slope.log()).sum(1)
     joint = model.log_likelihood(x, z) + Normal(0.0, 1.0).log_prob(z).sum(1)
     torch.testing.assert_close(joint - log_q, model.evidence(x))
@@ -252,7 +256,9 @@ def test_gaussian_log_density_agrees_with_torch_distributions(shape, variance):
     assert got.shape == shape[:1] and got.dtype == torch.float64
     torch.testing.assert_close(got, Normal(mean, math.sqrt(variance)).log_prob(x).flatten(1).sum(1))
     variances = randn(*shape, seed=2).exp()
-    torch.testing.assert_close(losses.gaussian_log_density(x, mean, variances), Normal(mean, variances.sqrt()).log_prob(x).flatten(1).sum(1))
+    torch.testing.assert_close(
+        losses.gaussian_log_density(x, mean, variances), Normal(mean, variances.sqrt()).log_prob(x).flatten(1).sum(1)
+    )
 
 
 def test_gaussian_densities_add_up_to_1():
@@ -262,7 +268,11 @@ def test_gaussian_densities_add_up_to_1():
 
 
 def test_gradients_of_the_gaussian_log_density():
-    given = randn(3, 4).requires_grad_(), randn(3, 4, seed=1).requires_grad_(), randn(3, 4, seed=2).exp().requires_grad_()
+    given = (
+        randn(3, 4).requires_grad_(),
+        randn(3, 4, seed=1).requires_grad_(),
+        randn(3, 4, seed=2).exp().requires_grad_(),
+    )
     assert gradcheck(losses.gaussian_log_density, given)
 
 
@@ -270,7 +280,12 @@ def test_gradients_of_the_gaussian_log_density():
 
 
 def example(n=3, shape=(2, 4, 5), d=7, dtype=torch.float64):
-    return randn(n, *shape, dtype=dtype), randn(n, *shape, seed=1, dtype=dtype), randn(n, d, seed=2, dtype=dtype), randn(n, d, seed=3, dtype=dtype)
+    return (
+        randn(n, *shape, dtype=dtype),
+        randn(n, *shape, seed=1, dtype=dtype),
+        randn(n, d, seed=2, dtype=dtype),
+        randn(n, d, seed=3, dtype=dtype),
+    )
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 5), (1, 3, 3), (6,)])
@@ -295,7 +310,9 @@ def test_vae_loss_by_hand():
 def test_a_perfect_autoencoder_pays_only_the_kl():
     x, _, mu, logvar = example()
     assert losses.vae_loss(x, x, mu, logvar, 0).item() == 0
-    torch.testing.assert_close(losses.vae_loss(x, x, mu, logvar, 2.5), 2.5 * losses.kl_to_standard_normal(mu, logvar).mean())
+    torch.testing.assert_close(
+        losses.vae_loss(x, x, mu, logvar, 2.5), 2.5 * losses.kl_to_standard_normal(mu, logvar).mean()
+    )
 
 
 def test_gradients_of_the_vae_loss():
@@ -314,7 +331,12 @@ def test_everything_is_finite_in_value_and_gradient_at_50(value):
     """A network's logvar is as free as a logit."""
     x, mu, logvar = (torch.full((2, 3), v, requires_grad=True) for v in (-value, value, value))
     z = losses.reparameterize(mu, logvar, torch.tensor([[-3.0, 0.0, 3.0]]))
-    results = z.sum(), losses.kl_to_standard_normal(mu, logvar).sum(), losses.elbo(x[:, 0], mu, logvar), losses.vae_loss(x, mu, mu, logvar, 0.5)
+    results = (
+        z.sum(),
+        losses.kl_to_standard_normal(mu, logvar).sum(),
+        losses.elbo(x[:, 0], mu, logvar),
+        losses.vae_loss(x, mu, mu, logvar, 0.5),
+    )
     for result in results:
         assert result.isfinite()
         for gradient in torch.autograd.grad(result, (x, mu, logvar), allow_unused=True, retain_graph=True):

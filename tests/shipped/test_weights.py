@@ -96,7 +96,11 @@ def test_it_scores_what_the_manifest_says(name):
 def test_fit_loads_them_under_smoke_or_when_neither_steps_nor_minutes_is_given(monkeypatch):
     ds = al.data.load("digits")[:70]
     expected = reading.read_weights("classifier-digits")
-    for profile, given, loaded in (("smoke", dict(steps=2), True), ("laptop", {}, True), ("laptop", dict(steps=2), False)):
+    for profile, given, loaded in (
+        ("smoke", dict(steps=2), True),
+        ("laptop", {}, True),
+        ("laptop", dict(steps=2), False),
+    ):
         monkeypatch.setenv("AIGC_PROFILE", profile)
         model = built("classifier-digits")
         history = al.fit(model, ds, seed=0, weights="classifier-digits", **given)
@@ -123,7 +127,9 @@ def test_unknown_missing_altered_and_damaged(copy):
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
-@pytest.mark.parametrize("first", ["import aigc_lessons.metrics", "from aigc_lessons.shipped import manifest", "al.shipped", "al.data"])
+@pytest.mark.parametrize(
+    "first", ["import aigc_lessons.metrics", "from aigc_lessons.shipped import manifest", "al.shipped", "al.data"]
+)
 def test_the_room_can_be_called_whatever_was_imported_first(first):
     code = f"import aigc_lessons as al; {first}; m = al.shipped('pix2pix-shapes'); print(type(m).__name__, m.training, len(al.shipped.manifest()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -138,7 +144,10 @@ def test_an_unknown_name_is_refused_by_name():
 def test_another_architecture():
     model = al.models.Classifier(width=8)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    with pytest.raises(ValueError, match=r"features.0.weight is \(16, 1, 3, 3\) there and \(8, 1, 3, 3\) here. Build it as al.models.Classifier\("):
+    with pytest.raises(
+        ValueError,
+        match=r"features.0.weight is \(16, 1, 3, 3\) there and \(8, 1, 3, 3\) here. Build it as al.models.Classifier\(",
+    ):
         reading.load_weights(model, "classifier-digits")
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 

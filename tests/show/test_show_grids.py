@@ -1,4 +1,5 @@
 """grid, film_strip and before_after: which pixel lands where."""
+
 import io
 
 import numpy as np
@@ -26,10 +27,10 @@ def test_range_is_mapped_to_bytes_with_rounding():
 
 
 def test_colours_lie_where_they_should():
-    red, green, blue = ([1., -1, -1], [-1, 1., -1], [-1, -1, 1.])
+    red, green, blue = ([1.0, -1, -1], [-1, 1.0, -1], [-1, -1, 1.0])
     images = torch.tensor([red, green, blue]).view(3, 3, 1, 1).expand(-1, -1, 8, 8)
     drawn = decode(grid(images, "red, green and blue squares", columns=2))
-    assert drawn.shape == (17, 17, 3)                                     # 8 + a gap of 1 + 8
+    assert drawn.shape == (17, 17, 3)  # 8 + a gap of 1 + 8
     assert (drawn[:8, :8] == [255, 0, 0]).all() and (drawn[:8, 9:] == [0, 255, 0]).all()
     assert (drawn[9:, :8] == [0, 0, 255]).all()
     assert (drawn[8] == 255).all() and (drawn[:, 8] == 255).all() and (drawn[9:, 9:] == 255).all()
@@ -37,7 +38,7 @@ def test_colours_lie_where_they_should():
 
 def test_orientation_is_kept():
     image = torch.full((1, 1, 4, 6), -1.0)
-    image[0, 0, 0, 5] = 1                                               # upper right
+    image[0, 0, 0, 5] = 1  # upper right
     drawn = decode(grid(image, "a white dot, upper right"))
     assert drawn.shape == (4, 6) and drawn[0, 5] == 255 and drawn.astype(int).sum() == 255
 
@@ -71,7 +72,7 @@ def test_labels_stand_under_their_images_and_are_not_cut_off():
     ink = drawn[side:] < 128
     assert ink.any() and not ink[:, [0, -1]].any() and not ink[-1].any()
     black = np.flatnonzero((drawn[:side] == 0).all(0))
-    assert len(black) == 2 * side                                        # both images whole, at the same height
+    assert len(black) == 2 * side  # both images whole, at the same height
     first, second = black[:side], black[side:]
     middle = (first.mean() + second.mean()) / 2
     columns = np.flatnonzero(ink.any(0))
@@ -80,7 +81,10 @@ def test_labels_stand_under_their_images_and_are_not_cut_off():
 
 
 def test_labels_may_be_a_tensor_of_numbers():
-    assert grid(flat(0.0, 1.0), "two", labels=torch.tensor([3, 4])).png == grid(flat(0.0, 1.0), "two", labels=["3", "4"]).png
+    assert (
+        grid(flat(0.0, 1.0), "two", labels=torch.tensor([3, 4])).png
+        == grid(flat(0.0, 1.0), "two", labels=["3", "4"]).png
+    )
 
 
 def test_film_strip_runs_from_left_to_right():
@@ -102,7 +106,7 @@ def test_before_stands_above_after():
     side = 64 * SHARP
     assert drawn[0, -1] == 0 and drawn[-1, -1] == 153
     assert drawn[:side, -1].max() == 0 and drawn.shape[0] == 2 * side + 6 * SHARP
-    assert (drawn[:, :drawn.shape[1] - 2 * side - 6 * SHARP] < 128).any()            # the words, at the left
+    assert (drawn[:, : drawn.shape[1] - 2 * side - 6 * SHARP] < 128).any()  # the words, at the left
 
 
 def test_a_single_pair_stands_side_by_side():
@@ -130,51 +134,70 @@ def test_pictures_with_nothing_below_0_are_warned_about(draw, recwarn):
 
 
 def test_a_grid_of_digits_is_small():
-    digits = 2 * torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0)) - 1     # noise: the worst case
+    digits = 2 * torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0)) - 1  # noise: the worst case
     assert len(grid(digits, "noise").png) < 8_000
     assert len(grid(digits.expand(-1, 3, -1, -1), "noise").png) < 40_000
     assert len(grid(digits, "noise", labels=range(64)).png) < 40_000
 
 
-@pytest.mark.parametrize("images, error, words", [
-    (torch.zeros(2, 2, 8, 8), ValueError, "grid .* 2 channels.* 1 .* or 3 .*flatten"),
-    (torch.zeros(0, 1, 8, 8), ValueError, "grid .*nothing to draw"),
-    (torch.zeros(1, 8, 8), ValueError, r"grid .*\(N, C, H, W\).*image\[None\]"),
-    (torch.full((1, 1, 8, 8), float("nan")), ValueError, "grid got NaN"),
-    (torch.full((1, 1, 8, 8), 200.0), ValueError, "grid got images from 200 to 200"),
-    (torch.zeros(1, 1, 8, 8, dtype=torch.uint8), TypeError, "grid .*uint8"),
-    (np.zeros((1, 1, 8, 8)), TypeError, "grid got ndarray"),
-])
+@pytest.mark.parametrize(
+    "images, error, words",
+    [
+        (torch.zeros(2, 2, 8, 8), ValueError, "grid .* 2 channels.* 1 .* or 3 .*flatten"),
+        (torch.zeros(0, 1, 8, 8), ValueError, "grid .*nothing to draw"),
+        (torch.zeros(1, 8, 8), ValueError, r"grid .*\(N, C, H, W\).*image\[None\]"),
+        (torch.full((1, 1, 8, 8), float("nan")), ValueError, "grid got NaN"),
+        (torch.full((1, 1, 8, 8), 200.0), ValueError, "grid got images from 200 to 200"),
+        (torch.zeros(1, 1, 8, 8, dtype=torch.uint8), TypeError, "grid .*uint8"),
+        (np.zeros((1, 1, 8, 8)), TypeError, "grid got ndarray"),
+    ],
+)
 def test_grid_refuses(images, error, words):
     with pytest.raises(error, match=words):
         grid(images, "something")
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"labels": ["a"]}, "labels=.*Give 2"), ({"labels": "ab"}, "labels='ab'"), ({"columns": 0}, "columns=0"),
-    ({"zoom": 0}, "zoom=0"), ({"zoom": 1.5}, "zoom=1.5: give a whole number"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"labels": ["a"]}, "labels=.*Give 2"),
+        ({"labels": "ab"}, "labels='ab'"),
+        ({"columns": 0}, "columns=0"),
+        ({"zoom": 0}, "zoom=0"),
+        ({"zoom": 1.5}, "zoom=1.5: give a whole number"),
+    ],
+)
 def test_grid_refuses_options(options, words):
     with pytest.raises(ValueError, match=words):
         grid(flat(0.0, 0.0), "two", **options)
 
 
-@pytest.mark.parametrize("call", [lambda: grid(flat(0.0)), lambda: film_strip([flat(0.0)]), lambda: grid(flat(0.0), alt=" "),
-                                  lambda: before_after(flat(0.0), flat(0.0))])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: grid(flat(0.0)),
+        lambda: film_strip([flat(0.0)]),
+        lambda: grid(flat(0.0), alt=" "),
+        lambda: before_after(flat(0.0), flat(0.0)),
+    ],
+)
 def test_alternative_text_is_demanded(call):
     with pytest.raises(ValueError, match="alternative text"):
         call()
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: film_strip([], "x"), "no frames"),
-    (lambda: film_strip([flat(0.0), flat(0.0, side=4)], "x"), r"\(1, 1, 8, 8\) and \(1, 1, 4, 4\)"),
-    (lambda: film_strip([flat(0.0)], "x", captions=["a", "b"]), "captions=.*Give 1"),
-    (lambda: film_strip([flat(7.0)], "x"), "film_strip got images from 7"),
-    (lambda: before_after(flat(0.0), flat(0.0, channels=3), "x"), "expand"),
-    (lambda: before_after(flat(*[0.0] * 17), flat(*[0.0] * 17), "x"), "17 pairs"),
-    (lambda: before_after(flat(0.0), flat(0.0), "x", titles="ab"), "titles='ab'"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: film_strip([], "x"), "no frames"),
+        (lambda: film_strip([flat(0.0), flat(0.0, side=4)], "x"), r"\(1, 1, 8, 8\) and \(1, 1, 4, 4\)"),
+        (lambda: film_strip([flat(0.0)], "x", captions=["a", "b"]), "captions=.*Give 1"),
+        (lambda: film_strip([flat(7.0)], "x"), "film_strip got images from 7"),
+        (lambda: before_after(flat(0.0), flat(0.0, channels=3), "x"), "expand"),
+        (lambda: before_after(flat(*[0.0] * 17), flat(*[0.0] * 17), "x"), "17 pairs"),
+        (lambda: before_after(flat(0.0), flat(0.0), "x", titles="ab"), "titles='ab'"),
+    ],
+)
 def test_strips_and_pairs_refuse(call, words):
     with pytest.raises(ValueError, match=words):
         call()

@@ -1,4 +1,5 @@
 """Picture: the PNG, its size, and the words that go with it."""
+
 import io
 import subprocess
 import sys
@@ -17,6 +18,7 @@ def decode(picture):
 
 class Figure(HTMLParser):
     """What a browser reads in the HTML: the attributes of each tag and the caption."""
+
     def __init__(self, html):
         super().__init__()
         self.tags, self.caption = {}, ""
@@ -41,7 +43,9 @@ def test_small_colour_pictures_are_stored_exactly():
 
 def test_large_colour_pictures_have_256_colours_and_white_paper():
     ramp = np.linspace(0, 255, 200).round().astype(np.uint8)
-    pixels = np.stack([*np.meshgrid(ramp, ramp), np.random.default_rng(0).integers(0, 256, (200, 200))], -1).astype(np.uint8)
+    pixels = np.stack([*np.meshgrid(ramp, ramp), np.random.default_rng(0).integers(0, 256, (200, 200))], -1).astype(
+        np.uint8
+    )
     pixels[:50] = 255
     stored = decode(Picture(pixels, "a ramp"))
     assert len(np.unique(stored.reshape(-1, 3), axis=0)) <= 256
@@ -95,6 +99,7 @@ def test_save_replaces_whole_files_only(tmp_path, monkeypatch):
 
     def full_disk(*_):
         raise OSError("No space left on device")
+
     with monkeypatch.context() as patch:
         patch.setattr("os.replace", full_disk)
         with pytest.raises(OSError):
@@ -105,14 +110,17 @@ def test_save_replaces_whole_files_only(tmp_path, monkeypatch):
 
 
 def test_importing_show_loads_neither_matplotlib_nor_widgets():
-    code = ("import sys, aigc_lessons as al; al.show.grid; al.show.Picture; "
-            "print([m for m in ('matplotlib', 'ipywidgets', 'IPython', 'skimage') if m in sys.modules])")
+    code = (
+        "import sys, aigc_lessons as al; al.show.grid; al.show.Picture; "
+        "print([m for m in ('matplotlib', 'ipywidgets', 'IPython', 'skimage') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_an_unknown_name_is_an_attribute_error_that_lists_the_names():
     import aigc_lessons.show as show
+
     with pytest.raises(AttributeError, match="grdi.*It has: .*grid"):
         show.grdi  # noqa: B018
     assert all(callable(getattr(show, name)) for name in dir(show))

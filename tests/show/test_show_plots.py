@@ -1,4 +1,5 @@
 """curve, bars and heatmap: the Figure holds the data, and the picture shows it."""
+
 import io
 
 import numpy as np
@@ -22,7 +23,7 @@ def texts(axes):
 
 def test_curve_plots_its_values():
     series = {"train": [3, 2, 1], "test": torch.tensor([3.5, 3.0, 2.5, 2.4], requires_grad=True)}
-    axes, = curve_figure(series, ylabel="loss").axes
+    (axes,) = curve_figure(series, ylabel="loss").axes
     train, test = axes.lines
     assert train.get_xdata().tolist() == [0, 1, 2] and train.get_ydata().tolist() == [3, 2, 1]
     assert test.get_xdata().tolist() == [0, 1, 2, 3] and np.allclose(test.get_ydata(), [3.5, 3.0, 2.5, 2.4])
@@ -31,12 +32,17 @@ def test_curve_plots_its_values():
 
 
 def test_curve_takes_an_abscissa_a_logarithm_and_bands():
-    axes, = curve_figure({"error": [1.0, 0.1, 0.01]}, x=[1, 10, 100], xlabel="images", log=True,
-                         bands={"error": ([0.5, 0.05, 0.005], [2.0, 0.2, 0.02])}).axes
+    (axes,) = curve_figure(
+        {"error": [1.0, 0.1, 0.01]},
+        x=[1, 10, 100],
+        xlabel="images",
+        log=True,
+        bands={"error": ([0.5, 0.05, 0.005], [2.0, 0.2, 0.02])},
+    ).axes
     assert axes.lines[0].get_xdata().tolist() == [1, 10, 100] and axes.get_yscale() == "log"
     outline = axes.collections[0].get_paths()[0].vertices
     assert {0.5, 0.05, 0.005, 2.0, 0.2, 0.02} <= set(outline[:, 1].tolist())
-    assert axes.get_ylabel() == "error" and axes.get_legend() is None           # one series names its own axis
+    assert axes.get_ylabel() == "error" and axes.get_legend() is None  # one series names its own axis
 
 
 def test_lines_differ_in_colour_and_in_style():
@@ -45,8 +51,15 @@ def test_lines_differ_in_colour_and_in_style():
     assert len({str(line._unscaled_dash_pattern) for line in lines}) == 6
 
 
-@pytest.mark.parametrize("series", [{"loss": [1e5, 2e5, 123456.0]}, {"a name": [0.0001, 0.0003]}, {"b": [5.0]},
-                                    {f"a series of long name {i}": [i, -i] for i in range(5)}])
+@pytest.mark.parametrize(
+    "series",
+    [
+        {"loss": [1e5, 2e5, 123456.0]},
+        {"a name": [0.0001, 0.0003]},
+        {"b": [5.0]},
+        {f"a series of long name {i}": [i, -i] for i in range(5)},
+    ],
+)
 def test_nothing_is_cut_off_and_nothing_blank(series):
     pixels = decode(curve(series, "a curve", ylabel="a quantity"))
     assert pixels.std() > 5
@@ -64,43 +77,47 @@ def test_long_noisy_curves_are_small_files_of_the_stated_size(log):
 
 def test_plots_leave_pyplot_alone():
     import matplotlib.pyplot as plt
+
     before = plt.get_fignums()
     curve({"loss": [1, 2]}, "a line")
     assert plt.get_fignums() == before
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: curve({}, "x"), "curve got an empty dict"),
-    (lambda: curve([1, 2], "x"), "curve got list.*Give a dict"),
-    (lambda: curve({"loss": []}, "x"), "'loss' has shape"),
-    (lambda: curve({"loss": [[1, 2]]}, "x"), r"'loss' has shape \(1, 2\)"),
-    (lambda: curve({"loss": [1, float("nan"), 2]}, "x"), "'loss' is nan at index 1"),
-    (lambda: curve({"loss": torch.tensor([1, float("inf")])}, "x"), "'loss' is inf at index 1"),
-    (lambda: curve({"loss": [1, 2]}, "x", x=[1, 2, 3]), "2 values for 3 in x"),
-    (lambda: curve({"loss": [1, 0]}, "x", log=True), "'loss' goes down to 0.*log=True"),
-    (lambda: curve({"loss": [1, 2]}, "x", log=True, bands={"loss": ([-1, 1], [2, 3])}), "goes down to -1"),
-    (lambda: curve({"loss": [1, 2]}, "x", bands={"los": ([1, 1], [2, 2])}), "band for 'los'.*'loss'"),
-    (lambda: curve({"loss": [1, 2]}, "x", bands={"loss": ([1], [2, 2])}), r"lengths \[1, 2\]"),
-    (lambda: curve({"loss": [1, 2]}), "alternative text"),
-    (lambda: bars({}, "x"), "bars got an empty dict"),
-    (lambda: bars({"a": float("nan")}, "x"), "'a' is nan"),
-    (lambda: bars({"a": 1}, "x", intervals={"b": (0, 1)}), "values for .*'a'.*intervals for .*'b'"),
-    (lambda: bars({"a": 1}, "x", intervals={"a": (2, 3)}), "interval 'a' is .*around 1.*low <= value <= high"),
-    (lambda: bars({"a": 1}), "alternative text"),
-    (lambda: heatmap(torch.zeros(3), "x"), r"heatmap has shape \(3,\).*\(H, W\)"),
-    (lambda: heatmap(torch.zeros(0, 3), "x"), "at least one number"),
-    (lambda: heatmap([[0, float("nan")]], "x"), r"nan at index \(0, 1\)"),
-    (lambda: heatmap(torch.zeros(13, 2), "x", cells=True), "12 x 12"),
-    (lambda: heatmap({}, "x"), "empty dict"),
-    (lambda: heatmap(torch.zeros(3, 3)), "alternative text"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: curve({}, "x"), "curve got an empty dict"),
+        (lambda: curve([1, 2], "x"), "curve got list.*Give a dict"),
+        (lambda: curve({"loss": []}, "x"), "'loss' has shape"),
+        (lambda: curve({"loss": [[1, 2]]}, "x"), r"'loss' has shape \(1, 2\)"),
+        (lambda: curve({"loss": [1, float("nan"), 2]}, "x"), "'loss' is nan at index 1"),
+        (lambda: curve({"loss": torch.tensor([1, float("inf")])}, "x"), "'loss' is inf at index 1"),
+        (lambda: curve({"loss": [1, 2]}, "x", x=[1, 2, 3]), "2 values for 3 in x"),
+        (lambda: curve({"loss": [1, 0]}, "x", log=True), "'loss' goes down to 0.*log=True"),
+        (lambda: curve({"loss": [1, 2]}, "x", log=True, bands={"loss": ([-1, 1], [2, 3])}), "goes down to -1"),
+        (lambda: curve({"loss": [1, 2]}, "x", bands={"los": ([1, 1], [2, 2])}), "band for 'los'.*'loss'"),
+        (lambda: curve({"loss": [1, 2]}, "x", bands={"loss": ([1], [2, 2])}), r"lengths \[1, 2\]"),
+        (lambda: curve({"loss": [1, 2]}), "alternative text"),
+        (lambda: bars({}, "x"), "bars got an empty dict"),
+        (lambda: bars({"a": float("nan")}, "x"), "'a' is nan"),
+        (lambda: bars({"a": 1}, "x", intervals={"b": (0, 1)}), "values for .*'a'.*intervals for .*'b'"),
+        (lambda: bars({"a": 1}, "x", intervals={"a": (2, 3)}), "interval 'a' is .*around 1.*low <= value <= high"),
+        (lambda: bars({"a": 1}), "alternative text"),
+        (lambda: heatmap(torch.zeros(3), "x"), r"heatmap has shape \(3,\).*\(H, W\)"),
+        (lambda: heatmap(torch.zeros(0, 3), "x"), "at least one number"),
+        (lambda: heatmap([[0, float("nan")]], "x"), r"nan at index \(0, 1\)"),
+        (lambda: heatmap(torch.zeros(13, 2), "x", cells=True), "12 x 12"),
+        (lambda: heatmap({}, "x"), "empty dict"),
+        (lambda: heatmap(torch.zeros(3, 3)), "alternative text"),
+    ],
+)
 def test_refusals(call, words):
     with pytest.raises(ValueError, match=words):
         call()
 
 
 def test_bars_from_zero_run_from_top_to_bottom():
-    axes, = bars_figure({"first": 12.3, "second": 430}, xlabel="norm").axes
+    (axes,) = bars_figure({"first": 12.3, "second": 430}, xlabel="norm").axes
     assert [patch.get_width() for patch in axes.patches] == [12.3, 430] and {p.get_x() for p in axes.patches} == {0}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["first", "second"]
     assert axes.transData.transform((0, 0))[1] > axes.transData.transform((0, 1))[1]
@@ -108,15 +125,22 @@ def test_bars_from_zero_run_from_top_to_bottom():
 
 
 def test_bars_with_intervals_are_points_on_lines():
-    axes, = bars_figure({"a": 0.8, "b": torch.tensor(0.85)}, {"a": (0.78, 0.82), "b": (0.83, 0.88)}).axes
+    (axes,) = bars_figure({"a": 0.8, "b": torch.tensor(0.85)}, {"a": (0.78, 0.82), "b": (0.83, 0.88)}).axes
     spans = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2]
     points = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 1]
     assert np.allclose(spans, [[0.78, 0.82], [0.83, 0.88]]) and np.allclose(points, [[0.8], [0.85]])
     assert texts(axes) == ["0.800", "0.850"] and not axes.patches
 
 
-@pytest.mark.parametrize("values, shown", [({"a": 0, "b": 0}, ["0", "0"]), ({"a": 5}, ["5.0"]),
-                                           ({"a": 0.5, "b": 100}, ["0.50", "100.00"]), ({"a": 26, "b": -778}, ["26", "-778"])])
+@pytest.mark.parametrize(
+    "values, shown",
+    [
+        ({"a": 0, "b": 0}, ["0", "0"]),
+        ({"a": 5}, ["5.0"]),
+        ({"a": 0.5, "b": 100}, ["0.50", "100.00"]),
+        ({"a": 26, "b": -778}, ["26", "-778"]),
+    ],
+)
 def test_bars_write_enough_decimals(values, shown):
     assert texts(bars_figure(values).axes[0]) == shown
 
@@ -130,7 +154,7 @@ def test_bars_with_long_names_are_not_cut_off():
 
 def test_heatmap_centres_signed_values_at_zero():
     axes = heatmap_figure(torch.tensor([[-1.0, 0.0], [0.5, 3.0]]), signed=True).axes[0]
-    image, = axes.images
+    (image,) = axes.images
     assert (image.norm.vmin, image.norm.vmax) == (-3, 3)
     red, green, blue, _ = image.to_rgba(0.0)
     assert min(red, green, blue) > 0.95
@@ -147,7 +171,7 @@ def test_heatmap_shows_every_value_and_a_colour_bar():
 
 
 def test_heatmap_writes_numbers_in_cells_in_ink_that_can_be_read():
-    axes, = heatmap_figure([[1, 0, -1], [2, -0.0, -2.5]], signed=True, cells=True).axes
+    (axes,) = heatmap_figure([[1, 0, -1], [2, -0.0, -2.5]], signed=True, cells=True).axes
     assert texts(axes) == ["1", "0", "−1", "2", "0", "−2.5"]
     assert [text.get_position() for text in axes.texts[:4]] == [(0, 0), (1, 0), (2, 0), (0, 1)]
     assert [text.get_color() for text in axes.texts][1::4] == ["black", "white"]
@@ -169,7 +193,10 @@ def test_heatmap_of_one_value_is_drawn(value, signed):
 
 
 def test_bars_mark_zero_when_the_intervals_lie_on_both_sides():
-    lines = [len(bars_figure({"a": 0.1, "b": v}, {"a": (0, 0.2), "b": (v - 0.1, v + 0.1)}).axes[0].lines) for v in (0.3, 0.05)]
+    lines = [
+        len(bars_figure({"a": 0.1, "b": v}, {"a": (0, 0.2), "b": (v - 0.1, v + 0.1)}).axes[0].lines)
+        for v in (0.3, 0.05)
+    ]
     assert lines == [4, 5]
 
 

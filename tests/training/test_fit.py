@@ -25,7 +25,9 @@ def _laptop(laptop):
 
 
 def images(n=40, seed=3):
-    return al.data.load("digits-8x8", size=8)[:n] if seed is None else al.data.load("digits-8x8", size=8)[seed : seed + n]
+    return (
+        al.data.load("digits-8x8", size=8)[:n] if seed is None else al.data.load("digits-8x8", size=8)[seed : seed + n]
+    )
 
 
 def model(seed=0, dropout=0.3):
@@ -59,7 +61,15 @@ def test_the_same_seed_gives_the_same_weights_twice_and_another_seed_others():
 def test_the_callers_random_state_is_left_alone():
     torch.manual_seed(11)
     before = torch.get_rng_state()
-    al.fit(model(), images(), steps=3, batch_size=16, seed=5, measure=lambda m: {"r": torch.rand(()).item()}, measure_every=1)
+    al.fit(
+        model(),
+        images(),
+        steps=3,
+        batch_size=16,
+        seed=5,
+        measure=lambda m: {"r": torch.rand(()).item()},
+        measure_every=1,
+    )
     torch.manual_seed(11)
     assert torch.equal(before, torch.get_rng_state())
     expected = torch.rand(3)
@@ -76,7 +86,13 @@ def test_measuring_and_previews_do_not_change_the_training():
     plain, watched = model(), model()
     al.fit(plain, images(), steps=9, batch_size=16, seed=5)
     history = al.fit(
-        watched, images(), steps=9, batch_size=16, seed=5, measure=lambda m: {"noise": torch.randn(()).item(), "mode": float(m.training)}, measure_every=2
+        watched,
+        images(),
+        steps=9,
+        batch_size=16,
+        seed=5,
+        measure=lambda m: {"noise": torch.randn(()).item(), "mode": float(m.training)},
+        measure_every=2,
     )
     assert same(plain, watched)
     assert len(history.measures["noise"]) == 4 and history.measures["mode"] == [0.0] * 4
@@ -85,7 +101,9 @@ def test_measuring_and_previews_do_not_change_the_training():
 def read_every(monkeypatch, steps):
     """Let `fit` read the losses only every so many steps and at the end, as it does on an accelerator."""
     real = loop._Run._record
-    monkeypatch.setattr(loop._Run, "_record", lambda run: real(run) if len(run.pending) >= steps or not run.model.training else None)
+    monkeypatch.setattr(
+        loop._Run, "_record", lambda run: real(run) if len(run.pending) >= steps or not run.model.training else None
+    )
 
 
 class Interrupted(al.models.Classifier):
@@ -203,8 +221,11 @@ class Explodes(al.models.Classifier):
         self._count = getattr(self, "_count", 0) + 1
         loss = super().training_step(batch, optimizers)["loss"]
         wrong = torch.tensor(self.value)
-        return {"loss": loss if self._count <= self.bad else wrong, "penalty": torch.tensor(0.5) if self._count < self.bad else wrong,
-                "other": torch.tensor(float(self._count))}
+        return {
+            "loss": loss if self._count <= self.bad else wrong,
+            "penalty": torch.tensor(0.5) if self._count < self.bad else wrong,
+            "other": torch.tensor(float(self._count)),
+        }
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -279,7 +300,9 @@ class Recorder(nn.Module):
 def numbered(n, start=0):
     """n pictures that carry their own number."""
     values = torch.arange(start, start + n) / 1000
-    return al.data.ImageSet(values[:, None, None, None].expand(n, 1, 8, 8).clone(), torch.arange(n) % 3, classes=("a", "b", "c"))
+    return al.data.ImageSet(
+        values[:, None, None, None].expand(n, 1, 8, 8).clone(), torch.arange(n) % 3, classes=("a", "b", "c")
+    )
 
 
 def test_every_image_comes_once_an_epoch_in_a_new_order():
@@ -325,7 +348,16 @@ def test_minutes():
 def test_tensorboard_files_hold_the_losses(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    history = al.fit(model(), images(), steps=5, batch_size=16, seed=5, log_dir=str(tmp_path), measure=lambda m: {"two": 2.0}, measure_every=5)
+    history = al.fit(
+        model(),
+        images(),
+        steps=5,
+        batch_size=16,
+        seed=5,
+        log_dir=str(tmp_path),
+        measure=lambda m: {"two": 2.0},
+        measure_every=5,
+    )
     log = EventAccumulator(str(tmp_path)).Reload()
     assert [round(e.value, 5) for e in log.Scalars("loss")] == [round(v, 5) for v in history.losses["loss"]]
     assert [e.step for e in log.Scalars("two")] == [5]
@@ -402,7 +434,9 @@ def spoilt(how):
     return ds
 
 
-@pytest.mark.parametrize("how, says", [("range", r"Accepted: \[-1, 1\]"), ("nan", "1 of 40 images, the first at index 2")])
+@pytest.mark.parametrize(
+    "how, says", [("range", r"Accepted: \[-1, 1\]"), ("nan", "1 of 40 images, the first at index 2")]
+)
 def test_a_set_that_somebody_spoilt_is_refused(how, says):
     net = model()
     before = {k: v.clone() for k, v in net.state_dict().items()}
@@ -418,12 +452,21 @@ def test_a_tensor_that_is_not_finite_is_refused_and_any_range_is_taken(bad):
     assert len(net.seen) == 1 and net.seen[0].images.max() > 3
     data[[2, 7], 0, 0] = bad
     for given in (data, (numbered(40), data), (data, numbered(40))):
-        with pytest.raises(ValueError, match="fit got NaN or infinity in 2 of 40 items, the first at index 2. Accepted: finite values"):
+        with pytest.raises(
+            ValueError, match="fit got NaN or infinity in 2 of 40 items, the first at index 2. Accepted: finite values"
+        ):
             al.fit(net, given, steps=3, batch_size=16)
     assert len(net.seen) == 1
 
 
-@pytest.mark.parametrize("data", [torch.zeros(12, 2, dtype=torch.bfloat16), torch.zeros(12, dtype=torch.bool), torch.zeros(12, 3).requires_grad_() * 1])
+@pytest.mark.parametrize(
+    "data",
+    [
+        torch.zeros(12, 2, dtype=torch.bfloat16),
+        torch.zeros(12, dtype=torch.bool),
+        torch.zeros(12, 3).requires_grad_() * 1,
+    ],
+)
 def test_tensors_of_any_type_and_such_that_carry_a_graph(data, tmp_path):
     net = Recorder()
     al.fit(net, data, steps=2, batch_size=4, checkpoint=tmp_path / "run.pt")
@@ -454,7 +497,9 @@ def test_a_checkpoint_of_another_model(tmp_path):
     al.fit(model(), images(), steps=2, batch_size=16, seed=5, checkpoint=file)
     before = file.read_bytes()
     wider = al.models.Classifier((1, 8, 8), 10, width=8)
-    with pytest.raises(ValueError, match=r"differ first in features.0.weight: \(4, 1, 3, 3\) there, \(8, 1, 3, 3\) here"):
+    with pytest.raises(
+        ValueError, match=r"differ first in features.0.weight: \(4, 1, 3, 3\) there, \(8, 1, 3, 3\) here"
+    ):
         al.fit(wider, images(), steps=4, batch_size=16, seed=5, checkpoint=file)
     with pytest.raises(ValueError, match="of a Classifier; you gave a Recorder"):
         al.fit(Recorder(), images(), steps=4, batch_size=16, seed=5, checkpoint=file)
@@ -512,22 +557,90 @@ OTHERS = {  # how it was built, how it is built then, what the message says of t
     "beta of a VAE": (vae, dict(beta=0.3), dict(beta=0.4), "beta=0.3", "beta=0.4"),
     "beta of a CVAE": (lambda **given: gan("CVAE", **given), dict(beta=0.3), dict(beta=0.4), "beta=0.3", "beta=0.4"),
     "lr of a VAE": (vae, dict(lr=3e-3), dict(lr=4e-3), "lr=0.003", "lr=0.004"),
-    "lr of a GAN": (lambda **given: gan("DCGAN", **given), dict(lr=3e-3), dict(lr=4e-3), "generator.lr=0.003", "generator.lr=0.004"),
-    "betas of a GAN": (lambda **given: gan("DCGAN", **given), dict(betas=(0.5, 0.999)), dict(betas=(0.0, 0.9)),
-                       "discriminator.betas=(0.5, 0.999)", "discriminator.betas=(0.0, 0.9)"),
-    "dropout of a classifier": (model, dict(dropout=0.3), dict(dropout=0.4), "dropout: Dropout(p=0.3", "dropout: Dropout(p=0.4"),
-    "decay of its weights": (lambda **given: al.models.Classifier((1, 8, 8), 10, width=2, **given), dict(weight_decay=0.01), dict(weight_decay=0.02),
-                             "weight_decay=0.01", "weight_decay=0.02"),
-    "constraint of a WGAN": (lambda **given: gan("WGAN", **given), dict(constraint="clip"), dict(constraint="penalty"),
-                             "constraint=clip", "constraint=penalty"),
-    "penalty of a WGAN": (lambda **given: gan("WGAN", **given), dict(penalty_weight=10.0), dict(penalty_weight=5.0),
-                          "penalty_weight=10.0", "penalty_weight=5.0"),
-    "steps of a critic": (lambda **given: gan("WGAN", **given), dict(critic_steps=2), dict(critic_steps=3), "critic_steps=2", "critic_steps=3"),
-    "decay of an average": (lambda **given: gan("DCGAN", **given), dict(ema_decay=0.9), dict(ema_decay=0.8), "ema_decay=0.9", "ema_decay=0.8"),
-    "of a CGAN": (lambda **given: gan("CGAN", **given), dict(ema_decay=0.9), dict(ema_decay=0.8), "ema_decay=0.9", "ema_decay=0.8"),
-    "of a WGAN": (lambda **given: gan("WGAN", **given), dict(ema_decay=0.9), dict(ema_decay=0.8), "ema_decay=0.9", "ema_decay=0.8"),
-    "of a ProjectionGAN": (lambda **given: gan("ProjectionGAN", **given), dict(ema_decay=0.9), dict(ema_decay=0.8), "ema_decay=0.9", "ema_decay=0.8"),
-    "wrong labels": (lambda **given: gan("ProjectionGAN", **given), dict(mismatched=True), dict(mismatched=False), "mismatched=True", "mismatched=False"),
+    "lr of a GAN": (
+        lambda **given: gan("DCGAN", **given),
+        dict(lr=3e-3),
+        dict(lr=4e-3),
+        "generator.lr=0.003",
+        "generator.lr=0.004",
+    ),
+    "betas of a GAN": (
+        lambda **given: gan("DCGAN", **given),
+        dict(betas=(0.5, 0.999)),
+        dict(betas=(0.0, 0.9)),
+        "discriminator.betas=(0.5, 0.999)",
+        "discriminator.betas=(0.0, 0.9)",
+    ),
+    "dropout of a classifier": (
+        model,
+        dict(dropout=0.3),
+        dict(dropout=0.4),
+        "dropout: Dropout(p=0.3",
+        "dropout: Dropout(p=0.4",
+    ),
+    "decay of its weights": (
+        lambda **given: al.models.Classifier((1, 8, 8), 10, width=2, **given),
+        dict(weight_decay=0.01),
+        dict(weight_decay=0.02),
+        "weight_decay=0.01",
+        "weight_decay=0.02",
+    ),
+    "constraint of a WGAN": (
+        lambda **given: gan("WGAN", **given),
+        dict(constraint="clip"),
+        dict(constraint="penalty"),
+        "constraint=clip",
+        "constraint=penalty",
+    ),
+    "penalty of a WGAN": (
+        lambda **given: gan("WGAN", **given),
+        dict(penalty_weight=10.0),
+        dict(penalty_weight=5.0),
+        "penalty_weight=10.0",
+        "penalty_weight=5.0",
+    ),
+    "steps of a critic": (
+        lambda **given: gan("WGAN", **given),
+        dict(critic_steps=2),
+        dict(critic_steps=3),
+        "critic_steps=2",
+        "critic_steps=3",
+    ),
+    "decay of an average": (
+        lambda **given: gan("DCGAN", **given),
+        dict(ema_decay=0.9),
+        dict(ema_decay=0.8),
+        "ema_decay=0.9",
+        "ema_decay=0.8",
+    ),
+    "of a CGAN": (
+        lambda **given: gan("CGAN", **given),
+        dict(ema_decay=0.9),
+        dict(ema_decay=0.8),
+        "ema_decay=0.9",
+        "ema_decay=0.8",
+    ),
+    "of a WGAN": (
+        lambda **given: gan("WGAN", **given),
+        dict(ema_decay=0.9),
+        dict(ema_decay=0.8),
+        "ema_decay=0.9",
+        "ema_decay=0.8",
+    ),
+    "of a ProjectionGAN": (
+        lambda **given: gan("ProjectionGAN", **given),
+        dict(ema_decay=0.9),
+        dict(ema_decay=0.8),
+        "ema_decay=0.9",
+        "ema_decay=0.8",
+    ),
+    "wrong labels": (
+        lambda **given: gan("ProjectionGAN", **given),
+        dict(mismatched=True),
+        dict(mismatched=False),
+        "mismatched=True",
+        "mismatched=False",
+    ),
 }
 
 
@@ -544,7 +657,8 @@ def test_a_model_built_otherwise_does_not_go_on_with_a_run(what, tmp_path):
     assert f"{file} was made with " in made and was in made and given not in made
     assert given in asked and was not in asked.removesuffix(was) and len(str(refused.value)) < len(str(file)) + 400
     assert file.read_bytes() == before and all(torch.equal(v, other.state_dict()[k].cpu()) for k, v in weights.items())
-    assert al.fit(build(**then), images(), steps=2, batch_size=16, seed=5, checkpoint=file).steps == 2  # as it was built it goes on
+    # as it was built it goes on
+    assert al.fit(build(**then), images(), steps=2, batch_size=16, seed=5, checkpoint=file).steps == 2
 
 
 SCHEDULES = [
@@ -552,7 +666,12 @@ SCHEDULES = [
     (al.training.cosine(8), None, "schedule=1.0 at step 0, ", "schedule=None"),
     (al.training.cosine(8), al.training.cosine(12), "schedule=0.961939", "schedule=0.982962"),
     (al.training.cosine(8), al.training.cosine(8, warmup=3), "schedule=1.0 at step 0", "schedule=0.25 at step 0"),
-    (lambda step: 1.0, lambda step: 0.5 if step >= 4096 else 1.0, "schedule=1.0 at step 4096", "schedule=0.5 at step 4096"),
+    (
+        lambda step: 1.0,
+        lambda step: 0.5 if step >= 4096 else 1.0,
+        "schedule=1.0 at step 4096",
+        "schedule=0.5 at step 4096",
+    ),
     ([1.0, 0.5, 0.25].__getitem__, [1.0, 0.5, 0.2].__getitem__, "schedule=0.25 at step 2", "schedule=0.2 at step 2"),
 ]
 
@@ -565,7 +684,11 @@ def test_another_schedule_does_not_go_on_with_a_run(then, now, was, given, tmp_p
     with pytest.raises(ValueError) as refused:
         al.fit(model(), images(), steps=2, batch_size=16, seed=5, schedule=now, checkpoint=file)
     made, _, asked = str(refused.value).partition("; you gave ")
-    assert f"{file} was made with {was}" in made and asked.startswith(given) and "To continue that run give the same" in asked
+    assert (
+        f"{file} was made with {was}" in made
+        and asked.startswith(given)
+        and "To continue that run give the same" in asked
+    )
     assert file.read_bytes() == before
 
 
@@ -574,6 +697,14 @@ def test_the_same_schedule_made_anew_goes_on_and_for_longer(tmp_path):
     al.fit(whole, images(), steps=12, batch_size=16, seed=5, schedule=al.training.cosine(20, warmup=2))
     for steps in (3, 7, 12):
         parts = model(seed=steps - 3)  # only the first one's own weights matter
-        history = al.fit(parts, images(), steps=steps, batch_size=16, seed=5, schedule=al.training.cosine(20, warmup=2), checkpoint=file)
+        history = al.fit(
+            parts,
+            images(),
+            steps=steps,
+            batch_size=16,
+            seed=5,
+            schedule=al.training.cosine(20, warmup=2),
+            checkpoint=file,
+        )
         assert history.steps == steps == len(history.losses["loss"])
     assert same(whole, parts)

@@ -36,7 +36,17 @@ MODELS = {
     "partial Inpainter": lambda: al.models.Inpainter(1, width=4, partial=True),
     "adversarial Inpainter": lambda: al.models.Inpainter(1, width=4, adversarial_weight=0.1),
 }
-TWO = ("DCGAN", "clipped WGAN", "penalised WGAN", "spectral WGAN", "CGAN", "ProjectionGAN", "Pix2Pix", "CycleGAN", "adversarial Inpainter")
+TWO = (
+    "DCGAN",
+    "clipped WGAN",
+    "penalised WGAN",
+    "spectral WGAN",
+    "CGAN",
+    "ProjectionGAN",
+    "Pix2Pix",
+    "CycleGAN",
+    "adversarial Inpainter",
+)
 SAMPLERS = ("VAE", "CVAE", "DCGAN", "penalised WGAN", "CGAN", "ProjectionGAN")
 
 
@@ -48,17 +58,23 @@ def build(name, seed=0):
 def pictures(name, n=24, seed=1):
     """What a model of that name learns from: one set, or two domains."""
     generator = torch.Generator().manual_seed(seed)
-    draw = lambda shape: ImageSet(torch.rand(n, *shape, generator=generator) * 2 - 1, torch.arange(n) % 4, classes=tuple("abcd"))
+    draw = lambda shape: ImageSet(
+        torch.rand(n, *shape, generator=generator) * 2 - 1, torch.arange(n) % 4, classes=tuple("abcd")
+    )
     return (draw(COLOUR), draw(COLOUR)) if name in ("Pix2Pix", "CycleGAN") else draw(GREY)
 
 
 def batch(name, where="cpu", n=8):
     sets = pictures(name, n)
-    parts = [Batch(ds.images.to(where), ds.labels.to(where), None, 4) for ds in (sets if isinstance(sets, tuple) else (sets,))]
+    parts = [
+        Batch(ds.images.to(where), ds.labels.to(where), None, 4)
+        for ds in (sets if isinstance(sets, tuple) else (sets,))
+    ]
     return tuple(parts) if len(parts) > 1 else parts[0]
 
 
 # ------------------------------------------------------------------ each forward uses the weights of now
+
 
 def in_bf16(cache):
     return lambda: torch.autocast("cpu", torch.bfloat16, cache_enabled=cache)
@@ -84,8 +100,11 @@ def stale_forwards(model, step):
 
     def compare(layer, inputs, output):
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
-            was, iterating = layer.training, [p for p in layer.modules() if isinstance(p, parametrize.ParametrizationList)]
-            for part in iterating:                          # read spectral norm's weight without another power iteration
+            was, iterating = (
+                layer.training,
+                [p for p in layer.modules() if isinstance(p, parametrize.ParametrizationList)],
+            )
+            for part in iterating:  # read spectral norm's weight without another power iteration
                 part.eval()
             want = expected(layer, inputs[0])
             for part in iterating:
@@ -142,7 +161,10 @@ def test_every_weight_of_every_optimizer_moves(name, monkeypatch):
 def gradient_of_the_generator(step, cache):
     """The generator's gradient in one step of a small GAN under bfloat16, whose discriminator moves far."""
     torch.manual_seed(0)
-    generator, discriminator = nn.Linear(6, 12), nn.Sequential(nn.Linear(12, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1), nn.Flatten(0))
+    generator, discriminator = (
+        nn.Linear(6, 12),
+        nn.Sequential(nn.Linear(12, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1), nn.Flatten(0)),
+    )
     opt_g, opt_d = torch.optim.SGD(generator.parameters(), lr=0.0), torch.optim.SGD(discriminator.parameters(), lr=3.0)
     real, noise = torch.randn(9, 12), torch.randn(9, 6)
     with in_bf16(cache)():
@@ -161,6 +183,7 @@ def test_a_cache_of_casts_is_the_mistake_against_the_old_discriminator():
 
 
 # ------------------------------------------------------------------ nothing is read back, nothing is sent
+
 
 class Traffic(TorchDispatchMode):
     """Counts what makes a host wait for an accelerator (reads), and what goes from one device to another (copies)."""
@@ -187,7 +210,7 @@ def test_a_training_step_reads_nothing_back(name):
     model = build(name).train()
     optimizers = model.optimizers()
     data = batch(name)
-    model.training_step(data, optimizers)                   # what is made once is made here
+    model.training_step(data, optimizers)  # what is made once is made here
     with Traffic() as traffic:
         model.training_step(data, optimizers)
     assert traffic.reads == []
@@ -198,7 +221,11 @@ def test_a_training_step_takes_everything_from_the_device(name, monkeypatch):
     """On a device without any memory of its own, where a read is an error and a copy to it is seen."""
     for kind in ("Adam", "AdamW"):
         real = getattr(torch.optim, kind)
-        monkeypatch.setattr(torch.optim, kind, lambda p, real=real, **given: real(p, **{**given, "fused": False, "capturable": False, "foreach": True}))
+        monkeypatch.setattr(
+            torch.optim,
+            kind,
+            lambda p, real=real, **given: real(p, **{**given, "fused": False, "capturable": False, "foreach": True}),
+        )
     model = build(name).to("meta").train()
     optimizers = model.optimizers()
     model.training_step(batch(name, "meta"), optimizers)
@@ -228,7 +255,7 @@ def test_data_goes_to_the_device_once_or_with_one_copy_a_step(room, monkeypatch)
     monkeypatch.setattr(loop, "roomy", lambda nbytes, where: room)
     data = pictures("CVAE")
     source = loop._Source(data, 8, 0, torch.device("meta"))
-    source(0)                                               # the first step of an epoch brings its order
+    source(0)  # the first step of an epoch brings its order
     with Traffic() as traffic:
         made = source(1)
     assert len(traffic.copies) == (0 if room else 1) and traffic.reads == []
@@ -236,6 +263,7 @@ def test_data_goes_to_the_device_once_or_with_one_copy_a_step(room, monkeypatch)
 
 
 # ------------------------------------------------------------------ averages
+
 
 def test_an_average_warms_up():
     """Closed form: the n-th update keeps min(decay, (1 + n) / (10 + n)) of what it was, buffers too."""
@@ -267,10 +295,11 @@ def test_soon_nothing_of_the_untrained_network_is_left():
         net.weight.zero_()
         for _ in range(50):
             average.update_parameters(net)
-    assert average.module.weight.item() < 1e-6              # 0.78 without the warm-up
+    assert average.module.weight.item() < 1e-6  # 0.78 without the warm-up
 
 
 # ------------------------------------------------------------------ modes
+
 
 class Frozen(nn.Module):
     """A classifier on top of a part that somebody else has trained."""
@@ -309,10 +338,17 @@ def test_a_frozen_part_stays_frozen(how):
     model = Frozen(how)
     statistics = lambda m: (m.running_mean.clone(), m.num_batches_tracked.clone())
     frozen, free = statistics(model.features[1]), statistics(model.head[0])
-    al.fit(model, pictures("CVAE"), steps=4, batch_size=8, measure=lambda m: {"mode": float(m.training)}, measure_every=1,
-           preview=lambda m: m.sample(2))
+    al.fit(
+        model,
+        pictures("CVAE"),
+        steps=4,
+        batch_size=8,
+        measure=lambda m: {"mode": float(m.training)},
+        measure_every=1,
+        preview=lambda m: m.sample(2),
+    )
     assert model.seen == (False, True)
-    if how == "weights":                                    # a model that comes out of fit is in eval mode as a whole
+    if how == "weights":  # a model that comes out of fit is in eval mode as a whole
         al.fit(model, pictures("CVAE"), steps=2, batch_size=8)
         assert model.seen == (False, True)
     model.sample(3)
@@ -342,6 +378,7 @@ def test_modes_are_restored_after_an_error_too():
 
 # ------------------------------------------------------------------ samples, data, noise
 
+
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_samples_are_made_in_chunks(name):
     model, sizes = build(name), []
@@ -367,14 +404,25 @@ class Points(nn.Module):
         return {"loss": self.weight.detach()}
 
 
-@pytest.mark.parametrize("shape, dtype", [((2,), torch.float32), ((), torch.float32), ((3, 5), torch.float32), ((7,), torch.int64), ((2, 4, 4), torch.float32)])
+@pytest.mark.parametrize(
+    "shape, dtype",
+    [
+        ((2,), torch.float32),
+        ((), torch.float32),
+        ((3, 5), torch.float32),
+        ((7,), torch.int64),
+        ((2, 4, 4), torch.float32),
+    ],
+)
 def test_fit_takes_any_finite_tensor(shape, dtype):
     model = Points()
     data = (torch.randn(12, *shape, generator=torch.Generator().manual_seed(1)) * 50).to(dtype)
     al.fit(model, data, steps=3, batch_size=4)
     seen = torch.cat(model.seen)
-    assert seen.dtype == dtype and torch.equal(seen.flatten(1).sum(-1).sort().values if shape else seen.sort().values,
-                                               data.flatten(1).sum(-1).sort().values if shape else data.sort().values)
+    assert seen.dtype == dtype and torch.equal(
+        seen.flatten(1).sum(-1).sort().values if shape else seen.sort().values,
+        data.flatten(1).sum(-1).sort().values if shape else data.sort().values,
+    )
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -393,11 +441,23 @@ def test_noise_depends_on_seed_step_and_process_alone(monkeypatch):
         monkeypatch.setattr(torch.distributed, "is_initialized", lambda: rank > 0)
         monkeypatch.setattr(torch.distributed, "get_rank", lambda: rank)
         measure = (lambda m: {"x": torch.rand(1_000).sum()}) if spoil else None
-        al.fit(model, torch.zeros(12, 1), steps=steps, batch_size=4, seed=seed, measure=measure, measure_every=1 if spoil else None)
+        al.fit(
+            model,
+            torch.zeros(12, 1),
+            steps=steps,
+            batch_size=4,
+            seed=seed,
+            measure=measure,
+            measure_every=1 if spoil else None,
+        )
         return torch.stack(model.noise)
 
     first = drawn(3)
-    assert torch.equal(first, drawn(3)) and torch.equal(first, drawn(3, steps=6)[:4]) and torch.equal(first, drawn(3, spoil=True))
+    assert (
+        torch.equal(first, drawn(3))
+        and torch.equal(first, drawn(3, steps=6)[:4])
+        and torch.equal(first, drawn(3, spoil=True))
+    )
     others = torch.cat([first, drawn(4), drawn(3, rank=1), drawn(3, rank=2)])
     assert len(others.unique()) == 16
 
@@ -417,17 +477,22 @@ def test_a_resumed_run_needs_no_random_state(name, tmp_path):
 
 # ------------------------------------------------------------------ grounds at the end of the range
 
+
 def on_a_ground(value, share, shape, n=160, seed=0):
     """Pictures whose ground is exactly `value`, on average `share` of the pixels; on it a disc or a square of another shade."""
     g = torch.Generator().manual_seed(seed)
     c, h, w = shape
     kind, shade = torch.rand(n, 1, 1, generator=g) < 0.5, -value * (0.2 + 0.6 * torch.rand(n, c, 1, 1, generator=g))
-    reach = h * ((1 - share) / 3.57) ** 0.5                 # the mean area of disc and square is 3.57 reach squared
+    reach = h * ((1 - share) / 3.57) ** 0.5  # the mean area of disc and square is 3.57 reach squared
     y, x = torch.meshgrid(torch.arange(h) + 0.5, torch.arange(w) + 0.5, indexing="ij")
     room = lambda size: reach + (size - 2 * reach) * torch.rand(n, 1, 1, generator=g)
     dy, dx = (y - room(h)).abs(), (x - room(w)).abs()
     inside = torch.where(kind, (dx**2 + dy**2).sqrt(), torch.maximum(dx, dy)) < reach
-    return ImageSet(torch.where(inside[:, None], shade, torch.tensor(float(value))), kind[:, 0, 0].long(), classes=("square", "disc"))
+    return ImageSet(
+        torch.where(inside[:, None], shade, torch.tensor(float(value))),
+        kind[:, 0, 0].long(),
+        classes=("square", "disc"),
+    )
 
 
 GROUNDS = {"white": (1.0, 0.7), "black": (-1.0, 0.8)}
@@ -482,7 +547,7 @@ def test_a_ground_at_the_end_of_the_range_is_no_trap(name, ground, laptop):
     n = (plain.images == GROUNDS[ground][0]).all(1).float().mean()
     assert abs(n - GROUNDS[ground][1]) < 0.07
     data = plain
-    if name in ("Pix2Pix", "CycleGAN"):                     # to the other order of colours, the ground as it is
+    if name in ("Pix2Pix", "CycleGAN"):  # to the other order of colours, the ground as it is
         data = (plain, ImageSet(plain.images.flip(1).contiguous()))
     torch.manual_seed(0)
     model = WIDER[name]()
@@ -491,9 +556,11 @@ def test_a_ground_at_the_end_of_the_range_is_no_trap(name, ground, laptop):
     made = made.cpu()
     if wanted is not None:
         l1 = lambda x: (x - wanted).abs().mean().item()
-        assert l1(made) < 0.8 * l1(wanted.flatten(2).median(2).values.median(0).values[None, :, None, None].expand_as(wanted))
+        assert l1(made) < 0.8 * l1(
+            wanted.flatten(2).median(2).values.median(0).values[None, :, None, None].expand_as(wanted)
+        )
     else:
         real = plain.images if name != "CycleGAN" else torch.cat([data[1].images, data[0].images])
         constant = real.mean(0, keepdim=True).expand_as(real)
         assert distance_of_blocks(made, real) < 0.8 * distance_of_blocks(constant, real)
-    assert made.flatten(1).std(1).mean() > 0.1              # it draws something
+    assert made.flatten(1).std(1).mean() > 0.1  # it draws something

@@ -1,4 +1,5 @@
 """How each set of shipped weights is made: `aigc-lessons train NAME --save` runs the recipe of that name."""
+
 import platform
 
 import torch
@@ -27,16 +28,37 @@ def train(name, seed=0, save=False, checkpoint=None):
     arguments = recipe.chosen()
     model = recipe.model(**arguments)
     steps = settings(steps=recipe.steps).steps
-    history = fit(model, train_set, steps=steps, seed=seed, batch_size=recipe.batch_size,
-                  schedule=cosine(steps) if recipe.cosine else None, checkpoint=checkpoint)
+    history = fit(
+        model,
+        train_set,
+        steps=steps,
+        seed=seed,
+        batch_size=recipe.batch_size,
+        schedule=cosine(steps) if recipe.cosine else None,
+        checkpoint=checkpoint,
+    )
     half_precision(model)
     scores = {k: round(v, 5) for k, v in recipe.score(model, test_set).items()}
     if save and not history.interrupted:
         sets = train_set if isinstance(train_set, tuple) else (train_set,)
         names = " and ".join(dict.fromkeys(ds.name for ds in sets))
-        save_weights(model, name, {
-            "model": recipe.model.__name__, "arguments": arguments, "keep": list(recipe.keep), "data": names,
-            "command": f"aigc-lessons train {name} --save" + (f" --seed {seed}" if seed else ""), "profile": profile(), "seed": seed,
-            "steps": history.steps, "seconds": round(history.seconds, 1), "torch": torch.__version__, "python": platform.python_version(),
-            "licence": f"MIT; trained on {names}: {sets[0].licence}", "metrics": scores})
+        save_weights(
+            model,
+            name,
+            {
+                "model": recipe.model.__name__,
+                "arguments": arguments,
+                "keep": list(recipe.keep),
+                "data": names,
+                "command": f"aigc-lessons train {name} --save" + (f" --seed {seed}" if seed else ""),
+                "profile": profile(),
+                "seed": seed,
+                "steps": history.steps,
+                "seconds": round(history.seconds, 1),
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+                "licence": f"MIT; trained on {names}: {sets[0].licence}",
+                "metrics": scores,
+            },
+        )
     return model, history, scores

@@ -38,24 +38,46 @@ def _mirrored_emoji():
     """The training emoji and their mirror images; the test emoji as they are."""
     train, test = (data.load("emoji", size=32, split=s) for s in ("train", "test"))
     both = torch.cat([train.images, train.images.flip(-1)])
-    return data.ImageSet(both, train.labels.repeat(2), classes=train.classes, name=train.name, licence=train.licence), test
+    return data.ImageSet(
+        both, train.labels.repeat(2), classes=train.classes, name=train.name, licence=train.licence
+    ), test
 
 
 RECIPES = {
     "classifier-digits": Recipe(
-        models.Classifier, dict(**GREY, n_classes=10, **JUDGE), halves("digits"), (20, 2_000, 8_000), _judge, cosine=True,
+        models.Classifier,
+        dict(**GREY, n_classes=10, **JUDGE),
+        halves("digits"),
+        (20, 2_000, 8_000),
+        _judge,
+        cosine=True,
         full=dict(width=32),
     ),
     "classifier-shapes": Recipe(
-        models.Classifier, dict(**COLOUR, n_classes=18, **JUDGE), halves("shapes"), (20, 2_000, 8_000), _judge, cosine=True,
+        models.Classifier,
+        dict(**COLOUR, n_classes=18, **JUDGE),
+        halves("shapes"),
+        (20, 2_000, 8_000),
+        _judge,
+        cosine=True,
         full=dict(width=32),
     ),
     "classifier-emoji": Recipe(
-        models.Classifier, dict(**COLOUR, n_classes=15, **{**JUDGE, "dropout": 0.5}), _mirrored_emoji, (20, 2_000, 8_000), _judge, cosine=True,
+        models.Classifier,
+        dict(**COLOUR, n_classes=15, **{**JUDGE, "dropout": 0.5}),
+        _mirrored_emoji,
+        (20, 2_000, 8_000),
+        _judge,
+        cosine=True,
         full=dict(width=32),
     ),
     "classifier-textures": Recipe(
-        models.Classifier, dict(**GREY, n_classes=3, **JUDGE), lambda: (_three_textures("train", 2_000), _three_textures("test", 500)),
-        (20, 1_000, 4_000), _judge, cosine=True, full=dict(width=32),
+        models.Classifier,
+        dict(**GREY, n_classes=3, **JUDGE),
+        lambda: (_three_textures("train", 2_000), _three_textures("test", 500)),
+        (20, 1_000, 4_000),
+        _judge,
+        cosine=True,
+        full=dict(width=32),
     ),
 }

@@ -18,7 +18,9 @@ def _obeys(name):
         if name == "shapes":
             shares |= {"kind_accuracy": read // 6 == labels // 6, "colour_accuracy": read % 6 == labels % 6}
         embed = judged(name)
-        return {k: v.float().mean().item() for k, v in shares.items()} | {"fid": metrics.fid(embed(samples), embed(test.images[:1_000]))}
+        return {k: v.float().mean().item() for k, v in shares.items()} | {
+            "fid": metrics.fid(embed(samples), embed(test.images[:1_000]))
+        }
 
     return score
 
@@ -27,7 +29,13 @@ def _recipe(model, name, arguments, steps, batch_size=64, full_width=48):
     """At the full profile wider, and four times as long."""
     classes = dict(n_classes=18, **COLOUR) if name == "shapes" else dict(n_classes=10, **GREY)
     return Recipe(
-        model, {**classes, **arguments}, halves(name), (20, steps, 4 * steps), _obeys(name), batch_size, cosine=True,
+        model,
+        {**classes, **arguments},
+        halves(name),
+        (20, steps, 4 * steps),
+        _obeys(name),
+        batch_size,
+        cosine=True,
         full=dict(width=full_width),
     )
 

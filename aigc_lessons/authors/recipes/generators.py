@@ -23,7 +23,11 @@ def _fid(name):
 
 def _coarse(model, test):
     """For faces there is no classifier: the distance of means of blocks."""
-    return {"fid_of_blocks": metrics.fid(metrics.coarse_pixels(model.sample(1_000, seed=1)), metrics.coarse_pixels(test.images))}
+    return {
+        "fid_of_blocks": metrics.fid(
+            metrics.coarse_pixels(model.sample(1_000, seed=1)), metrics.coarse_pixels(test.images)
+        )
+    }
 
 
 def _both(*scores):
@@ -32,30 +36,64 @@ def _both(*scores):
 
 RECIPES = {
     "vae-digits": Recipe(
-        models.VAE, dict(**GREY, latent_dim=16), halves("digits"), (20, 4_000, 20_000), _both(_bound, _fid("digits")), full=dict(width=48)
+        models.VAE,
+        dict(**GREY, latent_dim=16),
+        halves("digits"),
+        (20, 4_000, 20_000),
+        _both(_bound, _fid("digits")),
+        full=dict(width=48),
     ),
     "vae-shapes": Recipe(
-        models.VAE, dict(**COLOUR, latent_dim=16), halves("shapes"), (20, 4_000, 20_000), _both(_bound, _fid("shapes")), full=dict(width=48)
+        models.VAE,
+        dict(**COLOUR, latent_dim=16),
+        halves("shapes"),
+        (20, 4_000, 20_000),
+        _both(_bound, _fid("shapes")),
+        full=dict(width=48),
     ),
-    "vae-faces": Recipe(models.VAE, dict(**GREY, latent_dim=16), mirrored("faces"), (20, 3_000, 12_000), _bound, full=dict(width=48)),
+    "vae-faces": Recipe(
+        models.VAE, dict(**GREY, latent_dim=16), mirrored("faces"), (20, 3_000, 12_000), _bound, full=dict(width=48)
+    ),
     "vae-smileys": Recipe(
-        models.VAE, dict(**COLOUR, latent_dim=16, beta=2.0), SMILEYS, (20, 3_000, 12_000), _both(_bound, _coarse), full=dict(width=48)
+        models.VAE,
+        dict(**COLOUR, latent_dim=16, beta=2.0),
+        SMILEYS,
+        (20, 3_000, 12_000),
+        _both(_bound, _coarse),
+        full=dict(width=48),
     ),
     "dcgan-digits": Recipe(
         models.DCGAN, GREY, halves("digits"), (20, 5_000, 20_000), _fid("digits"), cosine=True, full=dict(width=64)
     ),
     # At 32x32 a DCGAN collapsed on shapes at two learning rates; at 16x16 it trains well (see lesson 24).
     "dcgan-shapes": Recipe(
-        models.DCGAN, dict(image_shape=(3, 16, 16)), halves("shapes", 16), (20, 5_000, 20_000), _fid("shapes"), cosine=True, full=dict(width=64)
+        models.DCGAN,
+        dict(image_shape=(3, 16, 16)),
+        halves("shapes", 16),
+        (20, 5_000, 20_000),
+        _fid("shapes"),
+        cosine=True,
+        full=dict(width=64),
     ),
     "dcgan-smileys": Recipe(
         models.DCGAN, COLOUR, SMILEYS, (20, 4_000, 20_000), _coarse, cosine=True, full=dict(width=64)
     ),
     "wgan-digits": Recipe(
-        models.WGAN, dict(**GREY, width=24), halves("digits"), (20, 4_000, 20_000), _fid("digits"), cosine=True, full=dict(width=64, critic_steps=5)
+        models.WGAN,
+        dict(**GREY, width=24),
+        halves("digits"),
+        (20, 4_000, 20_000),
+        _fid("digits"),
+        cosine=True,
+        full=dict(width=64, critic_steps=5),
     ),
     "wgan-shapes": Recipe(
-        models.WGAN, dict(image_shape=(3, 16, 16), constraint="spectral", critic_steps=1), halves("shapes", 16),
-        (20, 5_000, 20_000), _fid("shapes"), cosine=True, full=dict(width=64),
+        models.WGAN,
+        dict(image_shape=(3, 16, 16), constraint="spectral", critic_steps=1),
+        halves("shapes", 16),
+        (20, 5_000, 20_000),
+        _fid("shapes"),
+        cosine=True,
+        full=dict(width=64),
     ),
 }

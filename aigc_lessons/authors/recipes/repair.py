@@ -1,4 +1,5 @@
 """What restores pictures and fills holes: lessons 41 and 42."""
+
 import torch
 
 from ... import data, metrics, models, ops
@@ -12,7 +13,9 @@ def _photo_patches():
 
 def _small_photos():
     """The same at half size, where a pixel holds more detail."""
-    return data.load("photos", size=48, split="train", n=1_000, shrink=2), data.load("photos", size=48, split="test", shrink=2)
+    return data.load("photos", size=48, split="train", n=1_000, shrink=2), data.load(
+        "photos", size=48, split="test", shrink=2
+    )
 
 
 def _half_the_faces():
@@ -23,8 +26,12 @@ def _half_the_faces():
 
 def _denoised(model, test):
     noise = torch.randn(test.images.shape, generator=torch.Generator().manual_seed(0))
-    return {f"psnr_at_{sigma}": metrics.psnr_each(model.restore(ops.add_noise(test.images, sigma, noise)), test.images).mean().item()
-            for sigma in (15, 25, 50)}
+    return {
+        f"psnr_at_{sigma}": metrics.psnr_each(model.restore(ops.add_noise(test.images, sigma, noise)), test.images)
+        .mean()
+        .item()
+        for sigma in (15, 25, 50)
+    }
 
 
 def _enlarged(model, test):
@@ -42,10 +49,24 @@ def _inpainter(images, arguments):
 
 RECIPES = {
     "denoiser-photos": Recipe(
-        models.Denoiser, dict(channels=3, width=24), _small_photos, (20, 30_000, 60_000), _denoised, 8, cosine=True, full=dict(width=44)
+        models.Denoiser,
+        dict(channels=3, width=24),
+        _small_photos,
+        (20, 30_000, 60_000),
+        _denoised,
+        8,
+        cosine=True,
+        full=dict(width=44),
     ),
     "super-resolver-photos": Recipe(
-        models.SuperResolver, dict(channels=3, width=24), _small_photos, (20, 6_000, 40_000), _enlarged, 8, cosine=True, full=dict(width=44)
+        models.SuperResolver,
+        dict(channels=3, width=24),
+        _small_photos,
+        (20, 6_000, 40_000),
+        _enlarged,
+        8,
+        cosine=True,
+        full=dict(width=44),
     ),
     "inpainter-photos": _inpainter(_photo_patches, dict(channels=3, width=16)),
     "inpainter-partial-photos": _inpainter(_photo_patches, dict(channels=3, width=16, partial=True)),

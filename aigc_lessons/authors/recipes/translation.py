@@ -1,4 +1,5 @@
 """From one kind of picture to another: lessons 43 and 44."""
+
 from ... import data, models, shipped
 from .recipe import Recipe
 
@@ -10,43 +11,68 @@ def _edges():
 
 def _day_and_night():
     """Unpaired to learn from; the test scenes are pairs, so that the error can be measured."""
-    return data.shape_domains("day", "night", n=3_000, seed=0, paired=False), data.shape_domains("day", "night", n=500, seed=1)
+    return data.shape_domains("day", "night", n=3_000, seed=0, paired=False), data.shape_domains(
+        "day", "night", n=500, seed=1
+    )
 
 
 def _from_edges(model, test):
     edges, shapes = test
     drawn = model.translate(edges.images)
     read = shipped("classifier-shapes").predict(drawn).argmax(1)
-    return {"l1": (drawn - shapes.images).abs().mean().item(), "kind_accuracy": (read // 6 == shapes.labels // 6).float().mean().item()}
+    return {
+        "l1": (drawn - shapes.images).abs().mean().item(),
+        "kind_accuracy": (read // 6 == shapes.labels // 6).float().mean().item(),
+    }
 
 
 def _day_night_error(model, test):
     day, night = test
-    return {"l1_to_night": (model.translate(day.images, to="B") - night.images).abs().mean().item(),
-            "l1_to_day": (model.translate(night.images, to="A") - day.images).abs().mean().item()}
+    return {
+        "l1_to_night": (model.translate(day.images, to="B") - night.images).abs().mean().item(),
+        "l1_to_day": (model.translate(night.images, to="A") - day.images).abs().mean().item(),
+    }
 
 
 def _grass_and_brick():
-    return tuple(data.texture_domains("grass", "brick", n=n, split=split) for n, split in ((2_000, "train"), (500, "test")))
+    return tuple(
+        data.texture_domains("grass", "brick", n=n, split=split) for n, split in ((2_000, "train"), (500, "test"))
+    )
 
 
 def _read_as_target(model, test):
     judge = shipped("classifier-textures")
     grass, brick = (ds.images for ds in test)
-    read = lambda images, name: (judge.predict(images).argmax(1) == data.bundled.TEXTURES.index(name)).float().mean().item()
-    return {"read_as_brick": read(model.translate(grass, to="B"), "brick"), "read_as_grass": read(model.translate(brick, to="A"), "grass")}
+    read = lambda images, name: (
+        (judge.predict(images).argmax(1) == data.bundled.TEXTURES.index(name)).float().mean().item()
+    )
+    return {
+        "read_as_brick": read(model.translate(grass, to="B"), "brick"),
+        "read_as_grass": read(model.translate(brick, to="A"), "grass"),
+    }
 
 
 def _pix2pix(keep=(), **arguments):
-    return Recipe(models.Pix2Pix, dict(width=12, **arguments), _edges, (20, 1_500, 10_000), _from_edges, 32, full=dict(width=24), keep=keep)
+    return Recipe(
+        models.Pix2Pix,
+        dict(width=12, **arguments),
+        _edges,
+        (20, 1_500, 10_000),
+        _from_edges,
+        32,
+        full=dict(width=24),
+        keep=keep,
+    )
 
 
 def _cyclegan(domains, score, channels, steps):
-    return Recipe(models.CycleGAN, dict(channels=channels, width=16), domains, (20, steps, 10_000), score, 16, full=dict(width=32))
+    return Recipe(
+        models.CycleGAN, dict(channels=channels, width=16), domains, (20, steps, 10_000), score, 16, full=dict(width=32)
+    )
 
 
 RECIPES = {
-    "pix2pix-shapes": _pix2pix(l1_weight=10.0, keep=("discriminator",)),     # lesson 43 asks it
+    "pix2pix-shapes": _pix2pix(l1_weight=10.0, keep=("discriminator",)),  # lesson 43 asks it
     "pix2pix-l1-shapes": _pix2pix(adversarial=False),
     "pix2pix-adversarial-shapes": _pix2pix(l1_weight=0.0),
     "cyclegan-textures": _cyclegan(_grass_and_brick, _read_as_target, 1, 1_000),

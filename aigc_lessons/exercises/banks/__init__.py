@@ -1,4 +1,5 @@
 """The exercises, one file a lesson."""
+
 from . import (
     lesson_11,
     lesson_12,
@@ -16,6 +17,20 @@ from . import (
     lesson_51,
 )
 
-_LESSONS = (lesson_11, lesson_12, lesson_13, lesson_21, lesson_22, lesson_23, lesson_24, lesson_25, lesson_31, lesson_41,
-            lesson_42, lesson_43, lesson_44, lesson_51)
+_LESSONS = (
+    lesson_11,
+    lesson_12,
+    lesson_13,
+    lesson_21,
+    lesson_22,
+    lesson_23,
+    lesson_24,
+    lesson_25,
+    lesson_31,
+    lesson_41,
+    lesson_42,
+    lesson_43,
+    lesson_44,
+    lesson_51,
+)
 EXERCISES = {exercise.name: exercise for lesson in _LESSONS for exercise in lesson.EXERCISES}

@@ -1,4 +1,5 @@
 """The exercises of lesson 11: mirror, rotate, warp."""
+
 import cmath
 import math
 
@@ -10,6 +11,7 @@ from ...ops import flip_horizontal, rotation_matrix, warp
 from ..engine import Case, Exercise, Mistake
 
 # flip_horizontal
+
 
 def _flip_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -43,12 +45,16 @@ def _flip_overwriting(image):
 
 
 FLIP = Exercise(
-    name="flip_horizontal", lesson=11, points=2, minutes=5,
+    name="flip_horizontal",
+    lesson=11,
+    points=2,
+    minutes=5,
     docstring="""Mirror left and right, as a mirror on the wall does.
 
 image: (..., H, W); a picture, a colour picture or a batch of them.
 Returns the same shape; column j of the result is column W - 1 - j of the image.""",
-    reference=flip_horizontal, cases=_flip_cases,
+    reference=flip_horizontal,
+    cases=_flip_cases,
     alternatives={
         "indexing": lambda image: image[..., torch.arange(image.shape[-1] - 1, -1, -1)],
         "a matrix product": _flip_by_matrix,
@@ -56,39 +62,86 @@ Returns the same shape; column j of the result is column W - 1 - j of the image.
         "NumPy, reversed slice": lambda image: image.numpy()[..., ::-1],
     },
     mistakes=(
-        Mistake("upside down", "You mirrored top and bottom: the last axis runs from left to right, the one before it from "
-                "top to bottom.", lambda image: image.flip(-2)),
-        Mistake("both axes", "You mirrored both axes, which turns the picture by 180 degrees; only the last axis should change.",
-                lambda image: image.flip(-1, -2)),
-        Mistake("unchanged", "You return the picture as it came; flip gives a new tensor, so its result must be returned.",
-                lambda image: image.clone()),
-        Mistake("transposed", "You exchanged rows and columns; a mirror keeps each pixel in its row.",
-                lambda image: image.transpose(-1, -2)),
-        Mistake("quarter turn", "You turned the picture by 90 degrees; a mirror keeps each pixel in its row.",
-                lambda image: image.rot90(1, (-2, -1))),
-        Mistake("off by one", "Your column j comes from column -j, so column 0 stays where it is; the last index is W - 1, "
-                "so take W - 1 - j.", lambda image: image.flip(-1).roll(1, -1)),
-        Mistake("loses a column", "Your range stops one too early and loses the first column; range(W - 1, -1, -1) ends at 0.",
-                lambda image: image[..., 1:].flip(-1)),
-        Mistake("overwrites what it still needs", "You write into the picture that you still read from, so the right half "
-                "comes out twice; read from the original.", _flip_overwriting),
-        Mistake("first axis", "You mirrored the first axis, which is the batch or the channels; count from the end, -1 is the width.",
-                lambda image: image.flip(0)),
-        Mistake("only for batches", "You numbered the axis as 3, which only a batch has; -1 is the width of every picture.",
-                lambda image: image.flip(3)),
-        Mistake("only for colour pictures", "You numbered the axis as 2, which is the width of (C, H, W) but the height of a "
-                "batch; -1 is the width of every picture.", lambda image: image.flip(2)),
-        Mistake("negative", "You changed the sign of the values instead of the order of the columns.", lambda image: -image),
+        Mistake(
+            "upside down",
+            "You mirrored top and bottom: the last axis runs from left to right, the one before it from top to bottom.",
+            lambda image: image.flip(-2),
+        ),
+        Mistake(
+            "both axes",
+            "You mirrored both axes, which turns the picture by 180 degrees; only the last axis should change.",
+            lambda image: image.flip(-1, -2),
+        ),
+        Mistake(
+            "unchanged",
+            "You return the picture as it came; flip gives a new tensor, so its result must be returned.",
+            lambda image: image.clone(),
+        ),
+        Mistake(
+            "transposed",
+            "You exchanged rows and columns; a mirror keeps each pixel in its row.",
+            lambda image: image.transpose(-1, -2),
+        ),
+        Mistake(
+            "quarter turn",
+            "You turned the picture by 90 degrees; a mirror keeps each pixel in its row.",
+            lambda image: image.rot90(1, (-2, -1)),
+        ),
+        Mistake(
+            "off by one",
+            "Your column j comes from column -j, so column 0 stays where it is; the last index is W - 1, "
+            "so take W - 1 - j.",
+            lambda image: image.flip(-1).roll(1, -1),
+        ),
+        Mistake(
+            "loses a column",
+            "Your range stops one too early and loses the first column; range(W - 1, -1, -1) ends at 0.",
+            lambda image: image[..., 1:].flip(-1),
+        ),
+        Mistake(
+            "overwrites what it still needs",
+            "You write into the picture that you still read from, so the right half "
+            "comes out twice; read from the original.",
+            _flip_overwriting,
+        ),
+        Mistake(
+            "first axis",
+            "You mirrored the first axis, which is the batch or the channels; count from the end, -1 is the width.",
+            lambda image: image.flip(0),
+        ),
+        Mistake(
+            "only for batches",
+            "You numbered the axis as 3, which only a batch has; -1 is the width of every picture.",
+            lambda image: image.flip(3),
+        ),
+        Mistake(
+            "only for colour pictures",
+            "You numbered the axis as 2, which is the width of (C, H, W) but the height of a "
+            "batch; -1 is the width of every picture.",
+            lambda image: image.flip(2),
+        ),
+        Mistake(
+            "negative", "You changed the sign of the values instead of the order of the columns.", lambda image: -image
+        ),
     ),
 )
 
 
 # rotation_matrix
 
+
 def _rotation_cases(seed):
     g = torch.Generator().manual_seed(seed)
-    angles = [90, 0, 30.0, -45.0, 180, 400.0, -90,
-              *(torch.rand(3, generator=g, dtype=torch.float64) * 720 - 360).tolist()]
+    angles = [
+        90,
+        0,
+        30.0,
+        -45.0,
+        180,
+        400.0,
+        -90,
+        *(torch.rand(3, generator=g, dtype=torch.float64) * 720 - 360).tolist(),
+    ]
     return [Case(f"{angle:.4g} degrees", (angle,)) for angle in angles]
 
 
@@ -150,12 +203,16 @@ def _rotation_homogeneous(degrees):
 
 
 ROTATION = Exercise(
-    name="rotation_matrix", lesson=11, points=2, minutes=10,
+    name="rotation_matrix",
+    lesson=11,
+    points=2,
+    minutes=10,
     docstring="""The matrix with which `warp` turns a picture counter-clockwise, as seen on the screen.
 
 degrees: a number; positive is counter-clockwise as seen.
 Returns a (2, 3) matrix that takes an output point (x, y, 1) to the input point it comes from; x runs to the right, y down.""",
-    reference=rotation_matrix, cases=_rotation_cases,
+    reference=rotation_matrix,
+    cases=_rotation_cases,
     alternatives={
         "a complex number": _rotation_by_complex_number,
         "the matrix exponential": _rotation_by_matrix_exponential,
@@ -163,29 +220,57 @@ Returns a (2, 3) matrix that takes an output point (x, y, 1) to the input point 
         "two mirrors": _rotation_by_two_mirrors,
     },
     mistakes=(
-        Mistake("clockwise", "Your picture turns clockwise: with y down and a matrix from output to input, the minus belongs to "
-                "the sine in the first row.", _rotation_clockwise),
-        Mistake("degrees taken as radians", "You gave degrees to sine and cosine, which expect radians; convert with math.radians.",
-                lambda degrees: rotation_matrix(math.degrees(degrees))),
-        Mistake("converted the wrong way", "You multiplied by 180 / pi, which turns radians into degrees; you need pi / 180.",
-                lambda degrees: rotation_matrix(math.degrees(math.degrees(degrees)))),
-        Mistake("half the angle", "Your picture turns half as far as it should: 180 degrees are pi, not pi / 2.",
-                lambda degrees: rotation_matrix(degrees / 2)),
-        Mistake("sine and cosine exchanged", "You exchanged sine and cosine, so 0 degrees is not the identity; the cosines stand "
-                "on the diagonal.", _rotation_swapped),
-        Mistake("no minus", "Both of your sines have the same sign, which shears and scales; a rotation has one of each.",
-                _rotation_without_minus),
-        Mistake("mirror", "Your minus stands at a cosine, which makes a mirror; it belongs to a sine.", _rotation_mirrored),
-        Mistake("no shift column", "You return 2 x 2; warp also wants the shift, here a third column of zeros.",
-                lambda degrees: rotation_matrix(degrees)[:, :2]),
+        Mistake(
+            "clockwise",
+            "Your picture turns clockwise: with y down and a matrix from output to input, the minus belongs to "
+            "the sine in the first row.",
+            _rotation_clockwise,
+        ),
+        Mistake(
+            "degrees taken as radians",
+            "You gave degrees to sine and cosine, which expect radians; convert with math.radians.",
+            lambda degrees: rotation_matrix(math.degrees(degrees)),
+        ),
+        Mistake(
+            "converted the wrong way",
+            "You multiplied by 180 / pi, which turns radians into degrees; you need pi / 180.",
+            lambda degrees: rotation_matrix(math.degrees(math.degrees(degrees))),
+        ),
+        Mistake(
+            "half the angle",
+            "Your picture turns half as far as it should: 180 degrees are pi, not pi / 2.",
+            lambda degrees: rotation_matrix(degrees / 2),
+        ),
+        Mistake(
+            "sine and cosine exchanged",
+            "You exchanged sine and cosine, so 0 degrees is not the identity; the cosines stand on the diagonal.",
+            _rotation_swapped,
+        ),
+        Mistake(
+            "no minus",
+            "Both of your sines have the same sign, which shears and scales; a rotation has one of each.",
+            _rotation_without_minus,
+        ),
+        Mistake(
+            "mirror", "Your minus stands at a cosine, which makes a mirror; it belongs to a sine.", _rotation_mirrored
+        ),
+        Mistake(
+            "no shift column",
+            "You return 2 x 2; warp also wants the shift, here a third column of zeros.",
+            lambda degrees: rotation_matrix(degrees)[:, :2],
+        ),
         Mistake("homogeneous", "You return 3 x 3; leave out the last row, 0 0 1.", _rotation_homogeneous),
-        Mistake("shift column first", "You put the column of zeros first; the point is (x, y, 1), so the shift comes last.",
-                _rotation_shift_first),
+        Mistake(
+            "shift column first",
+            "You put the column of zeros first; the point is (x, y, 1), so the shift comes last.",
+            _rotation_shift_first,
+        ),
     ),
 )
 
 
 # warp
+
 
 def _warp_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -251,8 +336,12 @@ def _warp_by_numpy(image, matrix):
     rows, columns = np.clip(rows + 1, 0, h + 0.999999), np.clip(columns + 1, 0, w + 0.999999)
     i, j = rows.astype(int), columns.astype(int)
     a, b = rows - i, columns - j
-    return (padded[..., i, j] * (1 - a) * (1 - b) + padded[..., i, j + 1] * (1 - a) * b
-            + padded[..., i + 1, j] * a * (1 - b) + padded[..., i + 1, j + 1] * a * b)
+    return (
+        padded[..., i, j] * (1 - a) * (1 - b)
+        + padded[..., i, j + 1] * (1 - a) * b
+        + padded[..., i + 1, j] * a * (1 - b)
+        + padded[..., i + 1, j + 1] * a * b
+    )
 
 
 def _warp_with(image, matrix, change):
@@ -286,14 +375,19 @@ def _warp_weights_exchanged(image, matrix):
 
 
 WARP = Exercise(
-    name="warp", lesson=11, points=4, minutes=20,
+    name="warp",
+    lesson=11,
+    points=4,
+    minutes=20,
     docstring="""Affine warp by bilinear interpolation; whatever lies outside the input is 0.
 
 image: (N, C, H, W) float. matrix: (2, 3), takes an output point (x, y, 1) to the input point (x, y) that it shows.
 Coordinates run from -1 to 1, x to the right and y down, from the outer edge of the first pixel to that of the last
 (align_corners=False): the centre of column j is at x = (2 j + 1) / W - 1.
 Returns (N, C, H, W).""",
-    reference=warp, cases=_warp_cases, from_scratch=("grid_sampler_2d",),
+    reference=warp,
+    cases=_warp_cases,
+    from_scratch=("grid_sampler_2d",),
     alternatives={
         "the library": lambda image, matrix: _sample(image, matrix),
         "tent weights and einsum": _warp_by_tents,
@@ -301,33 +395,77 @@ Returns (N, C, H, W).""",
         "NumPy, float64": _warp_by_numpy,
     },
     mistakes=(
-        Mistake("corners at pixel centres", "You put -1 and 1 at the centres of the border pixels (align_corners=True); here they "
-                "are the outer edges.", lambda image, matrix: _sample(image, matrix, True, True)),
-        Mistake("output grid at pixel centres", "Your output points run from -1 to 1 themselves; the centre of column j is at "
-                "(2 j + 1) / W - 1.", lambda image, matrix: _sample(image, matrix, True, False)),
-        Mistake("input grid at pixel centres", "You turn input points into pixels by (x + 1) (W - 1) / 2; with the edges at -1 and 1 "
-                "it is ((x + 1) W - 1) / 2.", lambda image, matrix: _sample(image, matrix, False, True)),
-        Mistake("nearest pixel", "You take the nearest pixel; bilinear interpolation blends the four around the point.",
-                lambda image, matrix: _sample(image, matrix, mode="nearest")),
-        Mistake("rounded down", "You take the pixel above and to the left only; bilinear interpolation blends the four around the "
-                "point.", _warp_by_floor),
-        Mistake("weights exchanged", "You give the far pixel the large weight; the weight is 1 minus the distance.",
-                _warp_weights_exchanged),
-        Mistake("inverse matrix", "You sent input points to the output; the matrix takes an output point to the input.",
-                lambda image, matrix: _warp_with(image, matrix, torch.linalg.inv)),
-        Mistake("x and y exchanged", "You exchanged x and y: x is the column and the first coordinate, y is the row.",
-                lambda image, matrix: warp(image, matrix.flip(0)[:, [1, 0, 2]])),
-        Mistake("transposed matrix", "You used the 2 x 2 part transposed, as points @ matrix does; each ROW of the matrix gives one "
-                "coordinate.", lambda image, matrix: warp(image, torch.cat([matrix[:, :2].T, matrix[:, 2:]], dim=1))),
-        Mistake("no shift", "You left out the last column of the matrix, which is the shift.",
-                lambda image, matrix: warp(image, torch.cat([matrix[:, :2], torch.zeros(2, 1)], dim=1))),
-        Mistake("shift in pixels", "You took the shift as pixels; it is in units where the whole width is 2.", _warp_shift_in_pixels),
-        Mistake("border repeated", "Points outside show the nearest border pixel in your version; they should be 0.",
-                lambda image, matrix: _sample(image, matrix, padding_mode="border")),
-        Mistake("border mirrored", "Points outside show a mirror image in your version; they should be 0.",
-                lambda image, matrix: _sample(image, matrix, padding_mode="reflection")),
-        Mistake("black outside", "You fill the outside with -1, which is black; this exercise wants 0.",
-                lambda image, matrix: warp(image + 1, matrix) - 1),
+        Mistake(
+            "corners at pixel centres",
+            "You put -1 and 1 at the centres of the border pixels (align_corners=True); here they are the outer edges.",
+            lambda image, matrix: _sample(image, matrix, True, True),
+        ),
+        Mistake(
+            "output grid at pixel centres",
+            "Your output points run from -1 to 1 themselves; the centre of column j is at (2 j + 1) / W - 1.",
+            lambda image, matrix: _sample(image, matrix, True, False),
+        ),
+        Mistake(
+            "input grid at pixel centres",
+            "You turn input points into pixels by (x + 1) (W - 1) / 2; with the edges at -1 and 1 "
+            "it is ((x + 1) W - 1) / 2.",
+            lambda image, matrix: _sample(image, matrix, False, True),
+        ),
+        Mistake(
+            "nearest pixel",
+            "You take the nearest pixel; bilinear interpolation blends the four around the point.",
+            lambda image, matrix: _sample(image, matrix, mode="nearest"),
+        ),
+        Mistake(
+            "rounded down",
+            "You take the pixel above and to the left only; bilinear interpolation blends the four around the point.",
+            _warp_by_floor,
+        ),
+        Mistake(
+            "weights exchanged",
+            "You give the far pixel the large weight; the weight is 1 minus the distance.",
+            _warp_weights_exchanged,
+        ),
+        Mistake(
+            "inverse matrix",
+            "You sent input points to the output; the matrix takes an output point to the input.",
+            lambda image, matrix: _warp_with(image, matrix, torch.linalg.inv),
+        ),
+        Mistake(
+            "x and y exchanged",
+            "You exchanged x and y: x is the column and the first coordinate, y is the row.",
+            lambda image, matrix: warp(image, matrix.flip(0)[:, [1, 0, 2]]),
+        ),
+        Mistake(
+            "transposed matrix",
+            "You used the 2 x 2 part transposed, as points @ matrix does; each ROW of the matrix gives one coordinate.",
+            lambda image, matrix: warp(image, torch.cat([matrix[:, :2].T, matrix[:, 2:]], dim=1)),
+        ),
+        Mistake(
+            "no shift",
+            "You left out the last column of the matrix, which is the shift.",
+            lambda image, matrix: warp(image, torch.cat([matrix[:, :2], torch.zeros(2, 1)], dim=1)),
+        ),
+        Mistake(
+            "shift in pixels",
+            "You took the shift as pixels; it is in units where the whole width is 2.",
+            _warp_shift_in_pixels,
+        ),
+        Mistake(
+            "border repeated",
+            "Points outside show the nearest border pixel in your version; they should be 0.",
+            lambda image, matrix: _sample(image, matrix, padding_mode="border"),
+        ),
+        Mistake(
+            "border mirrored",
+            "Points outside show a mirror image in your version; they should be 0.",
+            lambda image, matrix: _sample(image, matrix, padding_mode="reflection"),
+        ),
+        Mistake(
+            "black outside",
+            "You fill the outside with -1, which is black; this exercise wants 0.",
+            lambda image, matrix: warp(image + 1, matrix) - 1,
+        ),
     ),
 )
 

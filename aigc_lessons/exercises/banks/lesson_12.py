@@ -1,4 +1,5 @@
 """The exercises of lesson 12: convolution, pooling, transposed convolution, receptive field."""
+
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from ...ops import avg_pool2d, conv2d, conv_transpose2d, max_pool2d, receptive_f
 from ..engine import Case, Exercise, Mistake
 
 # conv2d
+
 
 def _conv_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -29,7 +31,14 @@ def _conv_cases(seed):
         case("all sizes different, the defaults", randn(4, 5, 7, 9), randn(6, 5, 2, 3)),
         case("stride 2 that does not divide", randn(2, 4, 8, 7), randn(5, 4, 3, 2), stride=2),
         case("padding 2", randn(2, 3, 5, 6), randn(4, 3, 3, 2), padding=2),
-        case("everything at once, values far from 0", randn(2, 3, 7, 8) + 3, randn(5, 3, 4, 2), randn(5) * 5, stride=2, padding=1),
+        case(
+            "everything at once, values far from 0",
+            randn(2, 3, 7, 8) + 3,
+            randn(5, 3, 4, 2),
+            randn(5) * 5,
+            stride=2,
+            padding=1,
+        ),
         case("a kernel as large as the picture", randn(3, 4, 2, 5), randn(6, 4, 2, 5), randn(6)),
     ]
 
@@ -37,7 +46,7 @@ def _conv_cases(seed):
 def _conv_by_unfold(x, weight, bias=None, stride=1, padding=0):
     kh, kw = weight.shape[-2:]
     h, w = ((size + 2 * padding - k) // stride + 1 for size, k in zip(x.shape[-2:], (kh, kw)))
-    columns = F.unfold(x, (kh, kw), stride=stride, padding=padding)         # (N, C kh kw, h w)
+    columns = F.unfold(x, (kh, kw), stride=stride, padding=padding)  # (N, C kh kw, h w)
     out = (weight.flatten(1) @ columns).unflatten(2, (h, w))
     return out if bias is None else out + bias[:, None, None]
 
@@ -47,11 +56,11 @@ def _conv_by_position(x, weight, bias=None, stride=1, padding=0):
     kh, kw = weight.shape[-2:]
     h, w = (height + 2 * padding - kh) // stride + 1, (width + 2 * padding - kw) // stride + 1
     padded = torch.zeros(n, x.shape[1], height + 2 * padding, width + 2 * padding)
-    padded[:, :, padding:padding + height, padding:padding + width] = x
+    padded[:, :, padding : padding + height, padding : padding + width] = x
     out = torch.zeros(n, len(weight), h, w)
     for i in range(h):
         for j in range(w):
-            window = padded[:, None, :, i * stride:i * stride + kh, j * stride:j * stride + kw]
+            window = padded[:, None, :, i * stride : i * stride + kh, j * stride : j * stride + kw]
             out[:, :, i, j] = (window * weight).sum((2, 3, 4))
     return out if bias is None else out + bias.reshape(1, -1, 1, 1)
 
@@ -88,7 +97,7 @@ def _conv_stride_across_only(x, weight, bias=None, stride=1, padding=0):
 
 def _conv_windows_not_moved(x, weight, bias=None, stride=1, padding=0):
     full = conv2d(x, weight, bias, 1, padding)
-    return full[..., :(full.shape[-2] - 1) // stride + 1, :(full.shape[-1] - 1) // stride + 1]
+    return full[..., : (full.shape[-2] - 1) // stride + 1, : (full.shape[-1] - 1) // stride + 1]
 
 
 def _conv_bias_in_the_sum(x, weight, bias=None, stride=1, padding=0):
@@ -104,13 +113,18 @@ def _conv_padding_once(x, weight, bias=None, stride=1, padding=0):
 
 
 CONV = Exercise(
-    name="conv2d", lesson=12, points=4, minutes=20,
+    name="conv2d",
+    lesson=12,
+    points=4,
+    minutes=20,
     docstring="""Cross-correlation, which every library calls convolution.
 
 x: (N, C, H, W), padded with zeros by `padding` on all four sides. weight: (O, C, kh, kw). bias: (O,) or None.
 Returns (N, O, (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1): each value is the sum of a window
 of x times a kernel, over all channels in, plus the bias.""",
-    reference=conv2d, cases=_conv_cases, from_scratch=("convolution",),
+    reference=conv2d,
+    cases=_conv_cases,
+    from_scratch=("convolution",),
     alternatives={
         "the library": lambda x, weight, bias=None, stride=1, padding=0: F.conv2d(x, weight, bias, stride, padding),
         "unfold and a matrix product": _conv_by_unfold,
@@ -119,42 +133,100 @@ of x times a kernel, over all channels in, plus the bias.""",
         "the Fourier transform": _conv_by_fourier,
     },
     mistakes=(
-        Mistake("flipped kernel", "Your kernel is flipped: this is convolution as in mathematics; layers compute cross-correlation.",
-                lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight.flip(-1, -2), bias, stride, padding)),
-        Mistake("transposed kernel", "You exchanged the kernel's rows and columns: weight[..., a, b] has a for rows and b for columns.",
-                lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight.mT, bias, stride, padding)),
-        Mistake("no bias", "You never add the bias.",
-                lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight, None, stride, padding)),
-        Mistake("bias subtracted", "You subtract the bias; it is added.",
-                lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight, None if bias is None else -bias, stride, padding)),
-        Mistake("bias inside the sum", "You add the bias to every product of a window; it is added once for each output pixel.",
-                _conv_bias_in_the_sum),
-        Mistake("stride ignored", "You ignore the stride: windows should be `stride` pixels apart.",
-                lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight, bias, 1, padding)),
-        Mistake("stride across only", "You stride over columns only; the stride belongs to rows as well.", _conv_stride_across_only),
-        Mistake("stride in the size only", "Your output has the right size, but its windows are one pixel apart: window i starts at "
-                "row i * stride.", _conv_windows_not_moved),
-        Mistake("padding ignored", "You ignore the padding.",
-                lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight, bias, stride)),
-        Mistake("padding at the top left only", "You pad at the top and the left only; padding belongs on all four sides.",
-                _conv_padding_once),
-        Mistake("all padding on one side", "You put both sides' padding at the top and the left; each side gets `padding` rows or "
-                "columns.", _conv_padding_one_side),
-        Mistake("border repeated", "You pad by repeating the border; pad with zeros.",
-                lambda x, weight, bias=None, stride=1, padding=0: _conv_padded_by(x, weight, bias, stride, padding, mode="replicate")),
-        Mistake("padded with -1", "You pad with -1, which is black in a picture; pad with zeros.",
-                lambda x, weight, bias=None, stride=1, padding=0: _conv_padded_by(x, weight, bias, stride, padding, value=-1.0)),
-        Mistake("one too small", "Your output is one row and one column too small: there are (H + 2 * padding - kh) // stride + 1 "
-                "windows.", _conv_one_short),
-        Mistake("first channel only", "You look at the first channel of x only; the sum runs over all channels in.",
-                lambda x, weight, bias=None, stride=1, padding=0: conv2d(x[:, :1], weight[:, :1], bias, stride, padding)),
-        Mistake("mean instead of sum", "You take the mean of a window; a convolution sums.",
-                lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight / weight[0].numel(), bias, stride, padding)),
+        Mistake(
+            "flipped kernel",
+            "Your kernel is flipped: this is convolution as in mathematics; layers compute cross-correlation.",
+            lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight.flip(-1, -2), bias, stride, padding),
+        ),
+        Mistake(
+            "transposed kernel",
+            "You exchanged the kernel's rows and columns: weight[..., a, b] has a for rows and b for columns.",
+            lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight.mT, bias, stride, padding),
+        ),
+        Mistake(
+            "no bias",
+            "You never add the bias.",
+            lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight, None, stride, padding),
+        ),
+        Mistake(
+            "bias subtracted",
+            "You subtract the bias; it is added.",
+            lambda x, weight, bias=None, stride=1, padding=0: conv2d(
+                x, weight, None if bias is None else -bias, stride, padding
+            ),
+        ),
+        Mistake(
+            "bias inside the sum",
+            "You add the bias to every product of a window; it is added once for each output pixel.",
+            _conv_bias_in_the_sum,
+        ),
+        Mistake(
+            "stride ignored",
+            "You ignore the stride: windows should be `stride` pixels apart.",
+            lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight, bias, 1, padding),
+        ),
+        Mistake(
+            "stride across only",
+            "You stride over columns only; the stride belongs to rows as well.",
+            _conv_stride_across_only,
+        ),
+        Mistake(
+            "stride in the size only",
+            "Your output has the right size, but its windows are one pixel apart: window i starts at row i * stride.",
+            _conv_windows_not_moved,
+        ),
+        Mistake(
+            "padding ignored",
+            "You ignore the padding.",
+            lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight, bias, stride),
+        ),
+        Mistake(
+            "padding at the top left only",
+            "You pad at the top and the left only; padding belongs on all four sides.",
+            _conv_padding_once,
+        ),
+        Mistake(
+            "all padding on one side",
+            "You put both sides' padding at the top and the left; each side gets `padding` rows or columns.",
+            _conv_padding_one_side,
+        ),
+        Mistake(
+            "border repeated",
+            "You pad by repeating the border; pad with zeros.",
+            lambda x, weight, bias=None, stride=1, padding=0: _conv_padded_by(
+                x, weight, bias, stride, padding, mode="replicate"
+            ),
+        ),
+        Mistake(
+            "padded with -1",
+            "You pad with -1, which is black in a picture; pad with zeros.",
+            lambda x, weight, bias=None, stride=1, padding=0: _conv_padded_by(
+                x, weight, bias, stride, padding, value=-1.0
+            ),
+        ),
+        Mistake(
+            "one too small",
+            "Your output is one row and one column too small: there are (H + 2 * padding - kh) // stride + 1 windows.",
+            _conv_one_short,
+        ),
+        Mistake(
+            "first channel only",
+            "You look at the first channel of x only; the sum runs over all channels in.",
+            lambda x, weight, bias=None, stride=1, padding=0: conv2d(x[:, :1], weight[:, :1], bias, stride, padding),
+        ),
+        Mistake(
+            "mean instead of sum",
+            "You take the mean of a window; a convolution sums.",
+            lambda x, weight, bias=None, stride=1, padding=0: conv2d(
+                x, weight / weight[0].numel(), bias, stride, padding
+            ),
+        ),
     ),
 )
 
 
 # max_pool2d
+
 
 def _pool_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -179,14 +251,16 @@ def _pool_by_position(x, kernel_size, stride):
     out = torch.empty(*x.shape[:2], h, w)
     for i in range(h):
         for j in range(w):
-            out[:, :, i, j] = x[:, :, i * stride:i * stride + kernel_size, j * stride:j * stride + kernel_size].amax((-2, -1))
+            out[:, :, i, j] = x[
+                :, :, i * stride : i * stride + kernel_size, j * stride : j * stride + kernel_size
+            ].amax((-2, -1))
     return out
 
 
 def _pool_by_shifts(x, kernel_size, stride):
     """The largest of the k * k shifted pictures."""
     h, w = (size - kernel_size + 1 for size in x.shape[-2:])
-    shifts = [x[..., a:a + h:stride, b:b + w:stride] for a in range(kernel_size) for b in range(kernel_size)]
+    shifts = [x[..., a : a + h : stride, b : b + w : stride] for a in range(kernel_size) for b in range(kernel_size)]
     return torch.stack(shifts).amax(0)
 
 
@@ -211,12 +285,17 @@ def _pool_largest_size(x, kernel_size, stride):
 
 
 POOL = Exercise(
-    name="max_pool2d", lesson=12, points=3, minutes=10,
+    name="max_pool2d",
+    lesson=12,
+    points=3,
+    minutes=10,
     docstring="""The largest value of each window, channel by channel.
 
 x: (N, C, H, W). kernel_size: side of the square window. stride: step from window to window, down and across.
 Returns (N, C, (H - kernel_size) // stride + 1, (W - kernel_size) // stride + 1); no padding, windows that do not fit are left out.""",
-    reference=max_pool2d, cases=_pool_cases, from_scratch=("max_pool2d_with_indices", "adaptive_max_pool2d", "max_pool3d_with_indices"),
+    reference=max_pool2d,
+    cases=_pool_cases,
+    from_scratch=("max_pool2d_with_indices", "adaptive_max_pool2d", "max_pool3d_with_indices"),
     alternatives={
         "the library": lambda x, kernel_size, stride: F.max_pool2d(x, kernel_size, stride),
         "position by position": _pool_by_position,
@@ -226,33 +305,70 @@ Returns (N, C, (H - kernel_size) // stride + 1, (W - kernel_size) // stride + 1)
     },
     mistakes=(
         Mistake("mean", "You take the mean of each window; this is average pooling.", avg_pool2d),
-        Mistake("smallest", "You take the smallest value of each window.",
-                lambda x, kernel_size, stride: -max_pool2d(-x, kernel_size, stride)),
-        Mistake("starts at zero", "Your running maximum starts at 0, so negative windows come out as 0; start at minus infinity.",
-                lambda x, kernel_size, stride: max_pool2d(x, kernel_size, stride).clamp(min=0)),
+        Mistake(
+            "smallest",
+            "You take the smallest value of each window.",
+            lambda x, kernel_size, stride: -max_pool2d(-x, kernel_size, stride),
+        ),
+        Mistake(
+            "starts at zero",
+            "Your running maximum starts at 0, so negative windows come out as 0; start at minus infinity.",
+            lambda x, kernel_size, stride: max_pool2d(x, kernel_size, stride).clamp(min=0),
+        ),
         Mistake("largest magnitude", "You compare absolute values; -7 is smaller than 3.", _pool_largest_size),
-        Mistake("absolute values", "You return absolute values; keep the sign of what is largest.",
-                lambda x, kernel_size, stride: max_pool2d(x.abs(), kernel_size, stride)),
-        Mistake("stride ignored", "You move the window by its own size; move it by `stride`.",
-                lambda x, kernel_size, stride: max_pool2d(x, kernel_size, kernel_size)),
-        Mistake("every position", "You move the window by one pixel; move it by `stride`.",
-                lambda x, kernel_size, stride: max_pool2d(x, kernel_size, 1)),
-        Mistake("window as large as the stride", "Your window is `stride` wide; it should be `kernel_size` wide.",
-                lambda x, kernel_size, stride: max_pool2d(x, stride, stride)),
-        Mistake("kernel and stride exchanged", "You exchanged kernel_size and stride.",
-                lambda x, kernel_size, stride: max_pool2d(x, stride, kernel_size)),
-        Mistake("padded with zeros", "You padded with zeros to fit a last window; windows that do not fit are left out.", _pool_padded),
-        Mistake("across channels", "You take the largest value over the channels as well; each channel is pooled on its own.",
-                lambda x, kernel_size, stride: max_pool2d(x, kernel_size, stride).amax(1, keepdim=True)),
-        Mistake("one row of the window", "You look at the first row of each window only; a window has kernel_size rows.",
-                lambda x, kernel_size, stride: F.max_pool2d(x[..., :x.shape[-2] - kernel_size + 1, :], (1, kernel_size), stride)),
-        Mistake("sum", "You add up the window; take its largest value.",
-                lambda x, kernel_size, stride: avg_pool2d(x, kernel_size, stride) * kernel_size ** 2),
+        Mistake(
+            "absolute values",
+            "You return absolute values; keep the sign of what is largest.",
+            lambda x, kernel_size, stride: max_pool2d(x.abs(), kernel_size, stride),
+        ),
+        Mistake(
+            "stride ignored",
+            "You move the window by its own size; move it by `stride`.",
+            lambda x, kernel_size, stride: max_pool2d(x, kernel_size, kernel_size),
+        ),
+        Mistake(
+            "every position",
+            "You move the window by one pixel; move it by `stride`.",
+            lambda x, kernel_size, stride: max_pool2d(x, kernel_size, 1),
+        ),
+        Mistake(
+            "window as large as the stride",
+            "Your window is `stride` wide; it should be `kernel_size` wide.",
+            lambda x, kernel_size, stride: max_pool2d(x, stride, stride),
+        ),
+        Mistake(
+            "kernel and stride exchanged",
+            "You exchanged kernel_size and stride.",
+            lambda x, kernel_size, stride: max_pool2d(x, stride, kernel_size),
+        ),
+        Mistake(
+            "padded with zeros",
+            "You padded with zeros to fit a last window; windows that do not fit are left out.",
+            _pool_padded,
+        ),
+        Mistake(
+            "across channels",
+            "You take the largest value over the channels as well; each channel is pooled on its own.",
+            lambda x, kernel_size, stride: max_pool2d(x, kernel_size, stride).amax(1, keepdim=True),
+        ),
+        Mistake(
+            "one row of the window",
+            "You look at the first row of each window only; a window has kernel_size rows.",
+            lambda x, kernel_size, stride: F.max_pool2d(
+                x[..., : x.shape[-2] - kernel_size + 1, :], (1, kernel_size), stride
+            ),
+        ),
+        Mistake(
+            "sum",
+            "You add up the window; take its largest value.",
+            lambda x, kernel_size, stride: avg_pool2d(x, kernel_size, stride) * kernel_size**2,
+        ),
     ),
 )
 
 
 # conv_transpose2d
+
 
 def _transpose_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -266,7 +382,12 @@ def _transpose_cases(seed):
     row = torch.tensor([[[[1.0, 2.0]]]])
     return [
         case("two pixels, a 1x3 kernel", row, torch.tensor([[[[1.0, 2.0, 5.0]]]])),
-        case("two pixels, stride 2: the stamps overlap", row, torch.tensor([[[[1.0, 2.0, 5.0], [0.0, -1.0, 3.0]]]]), stride=2),
+        case(
+            "two pixels, stride 2: the stamps overlap",
+            row,
+            torch.tensor([[[[1.0, 2.0, 5.0], [0.0, -1.0, 3.0]]]]),
+            stride=2,
+        ),
         case("two pixels, stride 3: a gap between the stamps", row, torch.tensor([[[[1.0, 4.0]]]]), stride=3),
         case("all sizes different, the defaults", randn(2, 3, 7, 6), randn(3, 5, 1, 4)),
         case("kernel larger than the stride", randn(2, 4, 3, 6), randn(4, 5, 3, 3), stride=2),
@@ -284,7 +405,7 @@ def _spread(x, stride):
 
 
 def _crop(x, padding):
-    return x[..., padding:x.shape[-2] - padding, padding:x.shape[-1] - padding]
+    return x[..., padding : x.shape[-2] - padding, padding : x.shape[-1] - padding]
 
 
 def _full_correlation(x, weight):
@@ -308,7 +429,7 @@ def _transpose_by_pixels(x, weight, stride=1, padding=0):
     for i in range(h):
         for j in range(w):
             stamp = torch.einsum("nc,coab->noab", x[:, :, i, j], weight)
-            out[:, :, i * stride:i * stride + kh, j * stride:j * stride + kw] += stamp
+            out[:, :, i * stride : i * stride + kh, j * stride : j * stride + kw] += stamp
     return _crop(out, padding)
 
 
@@ -324,18 +445,22 @@ def _transpose_overwritten(x, weight, stride=1, padding=0):
     for i in range(h):
         for j in range(w):
             stamp = torch.einsum("nc,coab->noab", x[:, :, i, j], weight)
-            out[:, :, i * stride:i * stride + kh, j * stride:j * stride + kw] = stamp
+            out[:, :, i * stride : i * stride + kh, j * stride : j * stride + kw] = stamp
     return _crop(out, padding)
 
 
 def _transpose_averaged(x, weight, stride=1, padding=0):
-    count = F.conv_transpose2d(torch.ones_like(x[:1, :1]), torch.ones_like(weight[:1, :1]), stride=stride, padding=padding)
+    count = F.conv_transpose2d(
+        torch.ones_like(x[:1, :1]), torch.ones_like(weight[:1, :1]), stride=stride, padding=padding
+    )
     return conv_transpose2d(x, weight, stride, padding) / count.clamp(min=1)
 
 
 def _transpose_of_enlarged(x, weight, stride=1, padding=0):
     enlarged = x.repeat_interleave(stride, -1).repeat_interleave(stride, -2)
-    return conv_transpose2d(enlarged[..., :(x.shape[-2] - 1) * stride + 1, :(x.shape[-1] - 1) * stride + 1], weight, 1, padding)
+    return conv_transpose2d(
+        enlarged[..., : (x.shape[-2] - 1) * stride + 1, : (x.shape[-1] - 1) * stride + 1], weight, 1, padding
+    )
 
 
 def _transpose_full_slots(x, weight, stride=1, padding=0):
@@ -343,51 +468,97 @@ def _transpose_full_slots(x, weight, stride=1, padding=0):
 
 
 TRANSPOSE = Exercise(
-    name="conv_transpose2d", lesson=12, points=4, minutes=20,
+    name="conv_transpose2d",
+    lesson=12,
+    points=4,
+    minutes=20,
     docstring="""Transposed convolution: each input pixel stamps the kernel onto the output; where stamps overlap they add up.
 
 x: (N, C, H, W). weight: (C, O, kh, kw), channels in first. Pixel (i, j) stamps at row i * stride, column j * stride.
 padding: how many rows and columns are cut off each side of the result.
 Returns (N, O, (H - 1) * stride + kh - 2 * padding, (W - 1) * stride + kw - 2 * padding).""",
-    reference=conv_transpose2d, cases=_transpose_cases, from_scratch=("convolution_transpose",),
+    reference=conv_transpose2d,
+    cases=_transpose_cases,
+    from_scratch=("convolution_transpose",),
     alternatives={
-        "the library": lambda x, weight, stride=1, padding=0: F.conv_transpose2d(x, weight, stride=stride, padding=padding),
+        "the library": lambda x, weight, stride=1, padding=0: F.conv_transpose2d(
+            x, weight, stride=stride, padding=padding
+        ),
         "zeros between, then a convolution": _transpose_by_convolution,
         "a matrix product and fold": _transpose_by_fold,
         "pixel by pixel": _transpose_by_pixels,
         "the gradient of a convolution": _transpose_by_gradient,
     },
     mistakes=(
-        Mistake("flipped kernel", "Your stamps are flipped: zeros between the pixels and a convolution need the kernel turned by 180 "
-                "degrees.", lambda x, weight, stride=1, padding=0: conv_transpose2d(x, weight.flip(-1, -2), stride, padding)),
-        Mistake("transposed kernel", "You exchanged the kernel's rows and columns.",
-                lambda x, weight, stride=1, padding=0: conv_transpose2d(x, weight.mT, stride, padding)),
-        Mistake("channels exchanged", "You read the weight as (O, C, kh, kw); in a transposed convolution channels in come first.",
-                lambda x, weight, stride=1, padding=0: conv_transpose2d(x, weight.transpose(0, 1), stride, padding)),
-        Mistake("overwritten", "Where stamps overlap, your later stamp replaces the earlier one; they add up.", _transpose_overwritten),
+        Mistake(
+            "flipped kernel",
+            "Your stamps are flipped: zeros between the pixels and a convolution need the kernel turned by 180 "
+            "degrees.",
+            lambda x, weight, stride=1, padding=0: conv_transpose2d(x, weight.flip(-1, -2), stride, padding),
+        ),
+        Mistake(
+            "transposed kernel",
+            "You exchanged the kernel's rows and columns.",
+            lambda x, weight, stride=1, padding=0: conv_transpose2d(x, weight.mT, stride, padding),
+        ),
+        Mistake(
+            "channels exchanged",
+            "You read the weight as (O, C, kh, kw); in a transposed convolution channels in come first.",
+            lambda x, weight, stride=1, padding=0: conv_transpose2d(x, weight.transpose(0, 1), stride, padding),
+        ),
+        Mistake(
+            "overwritten",
+            "Where stamps overlap, your later stamp replaces the earlier one; they add up.",
+            _transpose_overwritten,
+        ),
         Mistake("averaged", "Where stamps overlap you take their mean; they add up.", _transpose_averaged),
-        Mistake("stride ignored", "You ignore the stride: stamps should be `stride` pixels apart.",
-                lambda x, weight, stride=1, padding=0: conv_transpose2d(x, weight, 1, padding)),
-        Mistake("padding ignored", "You do not cut the border: `padding` rows and columns come off each side.",
-                lambda x, weight, stride=1, padding=0: conv_transpose2d(x, weight, stride)),
-        Mistake("padding added", "You add a border of `padding`; in a transposed convolution padding takes it away.",
-                lambda x, weight, stride=1, padding=0: F.pad(conv_transpose2d(x, weight, stride), (padding,) * 4)),
-        Mistake("cut at the top left only", "You cut the top and the left only; the padding comes off all four sides.",
-                lambda x, weight, stride=1, padding=0: conv_transpose2d(x, weight, stride)[..., padding:, padding:]),
-        Mistake("repeated instead of zeros", "You enlarge by repeating pixels before the convolution; between them belong zeros.",
-                _transpose_of_enlarged),
-        Mistake("room for a whole last stride", "Your output is stride - 1 rows and columns too large: after the last stamp nothing "
-                "follows.", _transpose_full_slots),
-        Mistake("a plain convolution", "You computed the convolution with that stride, which makes the picture smaller; a transposed "
-                "convolution makes it larger.",
-                lambda x, weight, stride=1, padding=0: conv2d(x, weight.transpose(0, 1), None, stride, padding)),
-        Mistake("first channel only", "You stamp with the first channel of x only; all channels in add up.",
-                lambda x, weight, stride=1, padding=0: conv_transpose2d(x[:, :1], weight[:1], stride, padding)),
+        Mistake(
+            "stride ignored",
+            "You ignore the stride: stamps should be `stride` pixels apart.",
+            lambda x, weight, stride=1, padding=0: conv_transpose2d(x, weight, 1, padding),
+        ),
+        Mistake(
+            "padding ignored",
+            "You do not cut the border: `padding` rows and columns come off each side.",
+            lambda x, weight, stride=1, padding=0: conv_transpose2d(x, weight, stride),
+        ),
+        Mistake(
+            "padding added",
+            "You add a border of `padding`; in a transposed convolution padding takes it away.",
+            lambda x, weight, stride=1, padding=0: F.pad(conv_transpose2d(x, weight, stride), (padding,) * 4),
+        ),
+        Mistake(
+            "cut at the top left only",
+            "You cut the top and the left only; the padding comes off all four sides.",
+            lambda x, weight, stride=1, padding=0: conv_transpose2d(x, weight, stride)[..., padding:, padding:],
+        ),
+        Mistake(
+            "repeated instead of zeros",
+            "You enlarge by repeating pixels before the convolution; between them belong zeros.",
+            _transpose_of_enlarged,
+        ),
+        Mistake(
+            "room for a whole last stride",
+            "Your output is stride - 1 rows and columns too large: after the last stamp nothing follows.",
+            _transpose_full_slots,
+        ),
+        Mistake(
+            "a plain convolution",
+            "You computed the convolution with that stride, which makes the picture smaller; a transposed "
+            "convolution makes it larger.",
+            lambda x, weight, stride=1, padding=0: conv2d(x, weight.transpose(0, 1), None, stride, padding),
+        ),
+        Mistake(
+            "first channel only",
+            "You stamp with the first channel of x only; all channels in add up.",
+            lambda x, weight, stride=1, padding=0: conv_transpose2d(x[:, :1], weight[:1], stride, padding),
+        ),
     ),
 )
 
 
 # receptive_field
+
 
 def _field_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -446,12 +617,16 @@ def _products(strides):
 
 
 FIELD = Exercise(
-    name="receptive_field", lesson=12, points=2, minutes=10,
+    name="receptive_field",
+    lesson=12,
+    points=2,
+    minutes=10,
     docstring="""How many input pixels, along one side, one output pixel of a stack of layers can see.
 
 layers: list of (kernel, stride), from the input to the output; convolution and pooling alike.
 Returns an int; with no layers a pixel sees itself.""",
-    reference=receptive_field, cases=_field_cases,
+    reference=receptive_field,
+    cases=_field_cases,
     alternatives={
         "from the output back": _field_backwards,
         "one sum": _field_by_sum,
@@ -459,28 +634,61 @@ Returns an int; with no layers a pixel sees itself.""",
         "NumPy": _field_by_numpy,
     },
     mistakes=(
-        Mistake("strides ignored", "You ignore the strides: after a stride of 2, one step covers two pixels of the input.",
-                lambda layers: _field_with_jumps(layers, [1] * len(layers))),
-        Mistake("own stride counted", "You count a layer's own stride for its own kernel; it only spreads the layers after it.",
-                lambda layers: _field_with_jumps(layers, _products([s for _, s in layers])[1:])),
-        Mistake("only the stride before", "You count only the stride of the layer just before; all strides before it multiply.",
-                lambda layers: _field_with_jumps(layers, [1, *(s for _, s in layers)])),
-        Mistake("strides added", "You add the strides up; they multiply.",
-                lambda layers: _field_with_jumps(layers, [1, *np.cumsum([s for _, s in layers]).tolist()])),
-        Mistake("kernel instead of kernel - 1", "You add the whole kernel; one of its pixels was there already, so add kernel - 1.",
-                lambda layers: 1 + sum(k * j for (k, _), j in zip(layers, _products([s for _, s in layers])))),
-        Mistake("starts at 0", "You start at 0; before the first layer a pixel sees itself, so start at 1.",
-                lambda layers: receptive_field(layers) - 1),
-        Mistake("wrong order", "You went through the layers from the last to the first with a formula that goes forwards.",
-                lambda layers: receptive_field(layers[::-1])),
-        Mistake("product of the strides", "You return the step between neighbouring output pixels; the receptive field is how wide "
-                "one of them sees.", lambda layers: math.prod(s for _, s in layers)),
-        Mistake("product of the kernels", "You multiply the kernels; each layer ADDS (kernel - 1) times the strides before it.",
-                lambda layers: math.prod(k for k, _ in layers)),
-        Mistake("sum of the kernels", "You add the kernels up; neighbouring windows overlap, so each layer adds kernel - 1.",
-                lambda layers: sum(k for k, _ in layers)),
-        Mistake("fails without layers", "You begin with the first layer's kernel, which an empty list does not have; begin with 1.",
-                lambda layers: layers[0][0] + receptive_field([(1, layers[0][1]), *layers[1:]]) - 1),
+        Mistake(
+            "strides ignored",
+            "You ignore the strides: after a stride of 2, one step covers two pixels of the input.",
+            lambda layers: _field_with_jumps(layers, [1] * len(layers)),
+        ),
+        Mistake(
+            "own stride counted",
+            "You count a layer's own stride for its own kernel; it only spreads the layers after it.",
+            lambda layers: _field_with_jumps(layers, _products([s for _, s in layers])[1:]),
+        ),
+        Mistake(
+            "only the stride before",
+            "You count only the stride of the layer just before; all strides before it multiply.",
+            lambda layers: _field_with_jumps(layers, [1, *(s for _, s in layers)]),
+        ),
+        Mistake(
+            "strides added",
+            "You add the strides up; they multiply.",
+            lambda layers: _field_with_jumps(layers, [1, *np.cumsum([s for _, s in layers]).tolist()]),
+        ),
+        Mistake(
+            "kernel instead of kernel - 1",
+            "You add the whole kernel; one of its pixels was there already, so add kernel - 1.",
+            lambda layers: 1 + sum(k * j for (k, _), j in zip(layers, _products([s for _, s in layers]))),
+        ),
+        Mistake(
+            "starts at 0",
+            "You start at 0; before the first layer a pixel sees itself, so start at 1.",
+            lambda layers: receptive_field(layers) - 1,
+        ),
+        Mistake(
+            "wrong order",
+            "You went through the layers from the last to the first with a formula that goes forwards.",
+            lambda layers: receptive_field(layers[::-1]),
+        ),
+        Mistake(
+            "product of the strides",
+            "You return the step between neighbouring output pixels; the receptive field is how wide one of them sees.",
+            lambda layers: math.prod(s for _, s in layers),
+        ),
+        Mistake(
+            "product of the kernels",
+            "You multiply the kernels; each layer ADDS (kernel - 1) times the strides before it.",
+            lambda layers: math.prod(k for k, _ in layers),
+        ),
+        Mistake(
+            "sum of the kernels",
+            "You add the kernels up; neighbouring windows overlap, so each layer adds kernel - 1.",
+            lambda layers: sum(k for k, _ in layers),
+        ),
+        Mistake(
+            "fails without layers",
+            "You begin with the first layer's kernel, which an empty list does not have; begin with 1.",
+            lambda layers: layers[0][0] + receptive_field([(1, layers[0][1]), *layers[1:]]) - 1,
+        ),
     ),
 )
 

@@ -1,4 +1,5 @@
 """The exercises of lesson 13: cross-entropy, dropout, early stopping."""
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -9,6 +10,7 @@ from ...training.early_stopping import early_stop
 from ..engine import Case, Exercise, Mistake
 
 # cross_entropy
+
 
 def _entropy_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -23,10 +25,16 @@ def _entropy_cases(seed):
         case("one row, two classes", [[1.0, 3.0]], [0]),
         case("two rows, three classes", [[1.0, 2.0, 4.0], [0.5, -1.0, 0.0]], [1, 0]),
         case("the same class in every row", [[1.0, 2.0, 4.0], [0.5, -1.0, 0.0]], [2, 2]),
-        case("logits of 200 and -200", [[200.0, -200.0, 0.0], [200.0, -200.0, 30.0], [-200.0, -190.0, -200.0]], [0, 1, 2]),
+        case(
+            "logits of 200 and -200", [[200.0, -200.0, 0.0], [200.0, -200.0, 30.0], [-200.0, -190.0, -200.0]], [0, 1, 2]
+        ),
         case("four rows, three classes", *drawn(4, 3, 2.0)),
         case("three rows, five classes", *drawn(3, 5, 1.0)),
-        case("large logits", torch.cat([drawn(5, 4, 40.0)[0], torch.tensor([[200.0, -200.0, 5.0, 0.0]])]), [0, 1, 2, 3, 0, 1]),
+        case(
+            "large logits",
+            torch.cat([drawn(5, 4, 40.0)[0], torch.tensor([[200.0, -200.0, 5.0, 0.0]])]),
+            [0, 1, 2, 3, 0, 1],
+        ),
     ]
 
 
@@ -65,12 +73,18 @@ def _entropy_one_against_all(logits, target):
 
 
 ENTROPY = Exercise(
-    name="cross_entropy", lesson=13, points=3, minutes=10, differentiable=True,
+    name="cross_entropy",
+    lesson=13,
+    points=3,
+    minutes=10,
+    differentiable=True,
     docstring="""Mean negative log-probability of the right class.
 
 logits: (N, K), any real numbers; the result and its gradient are finite at logits of 200 and -200 too.
 target: (N,) int64, the right class of each row. Returns a scalar, in nats: the mean over the N rows.""",
-    reference=cross_entropy, cases=_entropy_cases, from_scratch=("nll_loss_forward", "nll_loss2d_forward"),
+    reference=cross_entropy,
+    cases=_entropy_cases,
+    from_scratch=("nll_loss_forward", "nll_loss2d_forward"),
     alternatives={
         "the library": lambda logits, target: F.cross_entropy(logits, target),
         "largest logit taken out": _entropy_by_shift,
@@ -79,42 +93,89 @@ target: (N,) int64, the right class of each row. Returns a scalar, in nats: the 
         "logaddexp, class by class": _entropy_by_logaddexp,
     },
     mistakes=(
-        Mistake("sum instead of mean", "You add up the rows; take their mean, so that the loss does not grow with the batch.",
-                lambda logits, target: cross_entropy(logits, target) * len(target)),
-        Mistake("mean over classes too", "You divide by N times K; each row has one right class, so divide by N.",
-                lambda logits, target: cross_entropy(logits, target) / logits.shape[1]),
-        Mistake("one value a row", "You return one value for each row; take their mean.",
-                lambda logits, target: F.cross_entropy(logits, target, reduction="none")),
-        Mistake("wrong sign", "Your loss is negative: it falls as the answer gets worse; put a minus in front of the log-probability.",
-                lambda logits, target: -cross_entropy(logits, target)),
-        Mistake("softmax twice", "You apply softmax before a function that applies it itself; give it the logits.",
-                lambda logits, target: cross_entropy(logits.softmax(1), target)),
-        Mistake("log of a softmax", "You take the softmax first and then its log: a probability that rounds to 0 gives infinity; "
-                "compute log-probabilities in one step.",
-                lambda logits, target: -logits.softmax(1).log().gather(1, target[:, None]).mean()),
-        Mistake("exponentials overflow", "Your exp(200) is infinite in float32: take the largest logit out first, as logsumexp does.",
-                lambda logits, target: (logits.exp().sum(1).log() - logits.gather(1, target[:, None])[:, 0]).mean()),
-        Mistake("clamped probabilities", "You clamp the probabilities, which caps the loss and stops its gradient just where the "
-                "answer is worst.", lambda logits, target: -logits.softmax(1).clamp(min=1e-8).log().gather(1, target[:, None]).mean()),
-        Mistake("largest logit not put back", "You took the largest logit out of the exponentials but not out of the right class's logit.",
-                _entropy_max_not_added_back),
-        Mistake("softmax over the batch", "You normalise over the rows (dim=0); probabilities sum to 1 over the classes, dim=1.",
-                lambda logits, target: -logits.log_softmax(0).gather(1, target[:, None]).mean()),
-        Mistake("every row with every target", "You index [:, target], which pairs every row with every target; index "
-                "[torch.arange(N), target].", lambda logits, target: -logits.log_softmax(1)[:, target].mean()),
-        Mistake("no normalisation", "You use the logit itself as the log-probability; subtract the logsumexp of its row.",
-                lambda logits, target: -logits.gather(1, target[:, None]).mean()),
-        Mistake("bits", "You use the logarithm to base 2, which gives bits; nats use the natural logarithm.",
-                lambda logits, target: cross_entropy(logits, target) / np.log(2)),
-        Mistake("one class against the rest", "You treat the classes as separate yes-or-no questions (a sigmoid each); exactly one is "
-                "right, which is softmax.", _entropy_one_against_all),
-        Mistake("mean probability first", "You take the mean of the probabilities and then the log; the log comes first, row by row.",
-                lambda logits, target: -logits.softmax(1).gather(1, target[:, None]).mean().log()),
+        Mistake(
+            "sum instead of mean",
+            "You add up the rows; take their mean, so that the loss does not grow with the batch.",
+            lambda logits, target: cross_entropy(logits, target) * len(target),
+        ),
+        Mistake(
+            "mean over classes too",
+            "You divide by N times K; each row has one right class, so divide by N.",
+            lambda logits, target: cross_entropy(logits, target) / logits.shape[1],
+        ),
+        Mistake(
+            "one value a row",
+            "You return one value for each row; take their mean.",
+            lambda logits, target: F.cross_entropy(logits, target, reduction="none"),
+        ),
+        Mistake(
+            "wrong sign",
+            "Your loss is negative: it falls as the answer gets worse; put a minus in front of the log-probability.",
+            lambda logits, target: -cross_entropy(logits, target),
+        ),
+        Mistake(
+            "softmax twice",
+            "You apply softmax before a function that applies it itself; give it the logits.",
+            lambda logits, target: cross_entropy(logits.softmax(1), target),
+        ),
+        Mistake(
+            "log of a softmax",
+            "You take the softmax first and then its log: a probability that rounds to 0 gives infinity; "
+            "compute log-probabilities in one step.",
+            lambda logits, target: -logits.softmax(1).log().gather(1, target[:, None]).mean(),
+        ),
+        Mistake(
+            "exponentials overflow",
+            "Your exp(200) is infinite in float32: take the largest logit out first, as logsumexp does.",
+            lambda logits, target: (logits.exp().sum(1).log() - logits.gather(1, target[:, None])[:, 0]).mean(),
+        ),
+        Mistake(
+            "clamped probabilities",
+            "You clamp the probabilities, which caps the loss and stops its gradient just where the answer is worst.",
+            lambda logits, target: -logits.softmax(1).clamp(min=1e-8).log().gather(1, target[:, None]).mean(),
+        ),
+        Mistake(
+            "largest logit not put back",
+            "You took the largest logit out of the exponentials but not out of the right class's logit.",
+            _entropy_max_not_added_back,
+        ),
+        Mistake(
+            "softmax over the batch",
+            "You normalise over the rows (dim=0); probabilities sum to 1 over the classes, dim=1.",
+            lambda logits, target: -logits.log_softmax(0).gather(1, target[:, None]).mean(),
+        ),
+        Mistake(
+            "every row with every target",
+            "You index [:, target], which pairs every row with every target; index [torch.arange(N), target].",
+            lambda logits, target: -logits.log_softmax(1)[:, target].mean(),
+        ),
+        Mistake(
+            "no normalisation",
+            "You use the logit itself as the log-probability; subtract the logsumexp of its row.",
+            lambda logits, target: -logits.gather(1, target[:, None]).mean(),
+        ),
+        Mistake(
+            "bits",
+            "You use the logarithm to base 2, which gives bits; nats use the natural logarithm.",
+            lambda logits, target: cross_entropy(logits, target) / np.log(2),
+        ),
+        Mistake(
+            "one class against the rest",
+            "You treat the classes as separate yes-or-no questions (a sigmoid each); exactly one is "
+            "right, which is softmax.",
+            _entropy_one_against_all,
+        ),
+        Mistake(
+            "mean probability first",
+            "You take the mean of the probabilities and then the log; the log comes first, row by row.",
+            lambda logits, target: -logits.softmax(1).gather(1, target[:, None]).mean().log(),
+        ),
     ),
 )
 
 
 # dropout
+
 
 def _dropout_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -126,56 +187,107 @@ def _dropout_cases(seed):
         return Case(label, (x, p, keep), gradients=(0,))
 
     return [
-        case("four values, one dropped, p = 0.5", torch.tensor([1.0, 2.0, -3.0, 4.0]), 0.5, torch.tensor([1.0, 1.0, 0.0, 1.0])),
+        case(
+            "four values, one dropped, p = 0.5",
+            torch.tensor([1.0, 2.0, -3.0, 4.0]),
+            0.5,
+            torch.tensor([1.0, 1.0, 0.0, 1.0]),
+        ),
         case("p = 0, nothing dropped", torch.tensor([1.0, -2.0, 5.0]), 0.0, torch.ones(3)),
         case("p = 0.1", torch.randn(4, 5, generator=g) + 1, 0.1, mask(4, 5, p=0.1)),
         case("p = 0.8", torch.randn(3, 7, generator=g), 0.8, mask(3, 7, p=0.5)),
         case("a batch of pictures", torch.randn(2, 3, 4, 5, generator=g), 0.3, mask(2, 3, 4, 5, p=0.3)),
-        case("whole channels dropped", torch.randn(2, 3, 4, 5, generator=g), 0.25,
-             torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])[..., None, None]),
+        case(
+            "whole channels dropped",
+            torch.randn(2, 3, 4, 5, generator=g),
+            0.25,
+            torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])[..., None, None],
+        ),
     ]
 
 
 DROPOUT = Exercise(
-    name="dropout", lesson=13, points=2, minutes=5, differentiable=True,
+    name="dropout",
+    lesson=13,
+    points=2,
+    minutes=5,
+    differentiable=True,
     docstring="""Inverted dropout: set to zero what is not kept, and scale the rest so that the expected value stays what it was.
 
 x: any shape. p: the probability in [0, 1) with which a value was dropped when `keep` was drawn.
 keep: float mask of 0 and 1 that broadcasts to x; 1 keeps. Returns the shape of x.""",
-    reference=dropout, cases=_dropout_cases,
+    reference=dropout,
+    cases=_dropout_cases,
     alternatives={
         "where": lambda x, p, keep: torch.where(keep > 0, x / (1 - p), torch.zeros_like(x)),
         "masked fill, then scale": lambda x, p, keep: x.masked_fill(keep == 0, 0).div(1 - p),
-        "a scaled mask, float64": lambda x, p, keep: torch.einsum("...,...->...", x.double(), keep.double() / (1.0 - p)),
+        "a scaled mask, float64": lambda x, p, keep: torch.einsum(
+            "...,...->...", x.double(), keep.double() / (1.0 - p)
+        ),
         "what is dropped taken away": lambda x, p, keep: (x - x * (1 - keep)) * (1 / (1 - p)),
     },
     mistakes=(
-        Mistake("no scaling", "You do not scale what is kept, so the mean shrinks; divide by 1 - p.", lambda x, p, keep: x * keep),
-        Mistake("scaled down", "You multiply by 1 - p; what is kept must grow to make up for what is dropped, so divide.",
-                lambda x, p, keep: x * keep * (1 - p)),
-        Mistake("divided by p", "You divide by p, the probability to drop; divide by 1 - p, the probability to keep.",
-                lambda x, p, keep: x * keep / torch.tensor(p)),
-        Mistake("mask inverted", "You keep what should be dropped: where `keep` is 1 the value stays.",
-                lambda x, p, keep: dropout(x, p, 1 - keep)),
-        Mistake("scaled by the mask's own mean", "You divide by the fraction that was kept this time; divide by 1 - p, which does not "
-                "change from batch to batch.", lambda x, p, keep: x * keep / keep.mean()),
-        Mistake("mask forgotten", "You scale, but drop nothing: multiply by `keep`.",
-                lambda x, p, keep: x / (1 - p)),
-        Mistake("no dropping at all", "You return x itself, which is what dropout does at test time; here the mask applies.",
-                lambda x, p, keep: x.clone()),
-        Mistake("scaled twice", "You divide by 1 - p twice; once is enough.", lambda x, p, keep: x * keep / (1 - p) ** 2),
-        Mistake("square root", "You divide by the square root of 1 - p, which keeps the energy; dropout keeps the mean.",
-                lambda x, p, keep: x * keep / (1 - p) ** 0.5),
-        Mistake("draws its own mask", "You draw a new mask; use the one you are given, so that the randomness is the caller's.",
-                lambda x, p, keep: F.dropout(x, p)),
-        Mistake("dropped values removed", "You leave dropped values out, which changes the shape; they stay in place as zeros.",
-                lambda x, p, keep: x[keep.expand_as(x) > 0] / (1 - p)),
-        Mistake("the mask alone", "You return the scaled mask; multiply it by x.", lambda x, p, keep: (x * 0 + 1) * keep / (1 - p)),
+        Mistake(
+            "no scaling",
+            "You do not scale what is kept, so the mean shrinks; divide by 1 - p.",
+            lambda x, p, keep: x * keep,
+        ),
+        Mistake(
+            "scaled down",
+            "You multiply by 1 - p; what is kept must grow to make up for what is dropped, so divide.",
+            lambda x, p, keep: x * keep * (1 - p),
+        ),
+        Mistake(
+            "divided by p",
+            "You divide by p, the probability to drop; divide by 1 - p, the probability to keep.",
+            lambda x, p, keep: x * keep / torch.tensor(p),
+        ),
+        Mistake(
+            "mask inverted",
+            "You keep what should be dropped: where `keep` is 1 the value stays.",
+            lambda x, p, keep: dropout(x, p, 1 - keep),
+        ),
+        Mistake(
+            "scaled by the mask's own mean",
+            "You divide by the fraction that was kept this time; divide by 1 - p, which does not "
+            "change from batch to batch.",
+            lambda x, p, keep: x * keep / keep.mean(),
+        ),
+        Mistake("mask forgotten", "You scale, but drop nothing: multiply by `keep`.", lambda x, p, keep: x / (1 - p)),
+        Mistake(
+            "no dropping at all",
+            "You return x itself, which is what dropout does at test time; here the mask applies.",
+            lambda x, p, keep: x.clone(),
+        ),
+        Mistake(
+            "scaled twice", "You divide by 1 - p twice; once is enough.", lambda x, p, keep: x * keep / (1 - p) ** 2
+        ),
+        Mistake(
+            "square root",
+            "You divide by the square root of 1 - p, which keeps the energy; dropout keeps the mean.",
+            lambda x, p, keep: x * keep / (1 - p) ** 0.5,
+        ),
+        Mistake(
+            "draws its own mask",
+            "You draw a new mask; use the one you are given, so that the randomness is the caller's.",
+            lambda x, p, keep: F.dropout(x, p),
+        ),
+        Mistake(
+            "dropped values removed",
+            "You leave dropped values out, which changes the shape; they stay in place as zeros.",
+            lambda x, p, keep: x[keep.expand_as(x) > 0] / (1 - p),
+        ),
+        Mistake(
+            "the mask alone",
+            "You return the scaled mask; multiply it by x.",
+            lambda x, p, keep: (x * 0 + 1) * keep / (1 - p),
+        ),
     ),
 )
 
 
 # early_stop
+
 
 def _stop_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -196,8 +308,10 @@ def _stop_cases(seed):
         Case("falling again, but not below the best", ([6.0, 2.0, 5.0, 4.0, 3.0, 1.0], 3)),
         Case("two setbacks, patience counts anew", ([6.0, 5.0, 5.5, 4.0, 4.5, 3.0, 3.5, 2.0], 2)),
         Case("negative losses", ([-1.0, -2.0, -1.5, -3.0, -2.5, -2.0, -4.0], 2)),
-        *(Case(f"{epochs} noisy epochs, patience {patience}", (drawn(epochs), patience))
-          for epochs, patience in ((10, 2), (15, 3), (30, 4))),
+        *(
+            Case(f"{epochs} noisy epochs, patience {patience}", (drawn(epochs), patience))
+            for epochs, patience in ((10, 2), (15, 3), (30, 4))
+        ),
     ]
 
 
@@ -231,7 +345,7 @@ def _stop_by_numpy(losses, patience):
 
 
 def _stop_recursively(losses, patience):
-    lowest = min(losses[:patience + 1])
+    lowest = min(losses[: patience + 1])
     if losses[0] == lowest:
         return 0
     first = next(e for e, loss in enumerate(losses) if loss < losses[0])
@@ -259,7 +373,7 @@ def _stop_against_previous(losses, patience):
     for epoch in range(1, len(losses)):
         waited = 0 if losses[epoch] < losses[epoch - 1] else waited + 1
         if waited >= patience:
-            return int(np.argmin(losses[:epoch + 1]))
+            return int(np.argmin(losses[: epoch + 1]))
     return int(np.argmin(losses))
 
 
@@ -289,13 +403,17 @@ def _stop_from_zero(losses, patience):
 
 
 STOP = Exercise(
-    name="early_stop", lesson=13, points=3, minutes=10,
+    name="early_stop",
+    lesson=13,
+    points=3,
+    minutes=10,
     docstring="""The best epoch seen by the time training stops for lack of improvement.
 
 losses: list of validation losses, one an epoch, in order. patience: int, at least 1.
 Training stops after `patience` epochs in a row without a new lowest loss; a tie is no improvement.
 Returns the index of the best epoch seen until then, or in the whole list if it never stops.""",
-    reference=early_stop, cases=_stop_cases,
+    reference=early_stop,
+    cases=_stop_cases,
     alternatives={
         "counting": _stop_by_counting,
         "jumping from best to best": _stop_by_jumping,
@@ -303,28 +421,62 @@ Returns the index of the best epoch seen until then, or in the whole list if it 
         "recursion": _stop_recursively,
     },
     mistakes=(
-        Mistake("looks into the future", "You return the best epoch of the whole list; epochs after the stop are never seen.",
-                lambda losses, patience: int(np.argmin(losses))),
-        Mistake("the epoch of the stop", "You return the epoch at which training stops; return the best one seen until then.", _last_epoch),
-        Mistake("the loss itself", "You return the lowest loss; return its index.",
-                lambda losses, patience: losses[early_stop(losses, patience)]),
-        Mistake("counts from 1", "You count epochs from 1; an index starts at 0.",
-                lambda losses, patience: early_stop(losses, patience) + 1),
+        Mistake(
+            "looks into the future",
+            "You return the best epoch of the whole list; epochs after the stop are never seen.",
+            lambda losses, patience: int(np.argmin(losses)),
+        ),
+        Mistake(
+            "the epoch of the stop",
+            "You return the epoch at which training stops; return the best one seen until then.",
+            _last_epoch,
+        ),
+        Mistake(
+            "the loss itself",
+            "You return the lowest loss; return its index.",
+            lambda losses, patience: losses[early_stop(losses, patience)],
+        ),
+        Mistake(
+            "counts from 1",
+            "You count epochs from 1; an index starts at 0.",
+            lambda losses, patience: early_stop(losses, patience) + 1,
+        ),
         Mistake("a tie counts", "You take an equal loss for an improvement; compare with <, not <=.", _stop_tie_counts),
-        Mistake("one epoch too patient", "You stop one epoch too late: after `patience` epochs without improvement, not one more.",
-                lambda losses, patience: early_stop(losses, patience + 1)),
-        Mistake("one epoch too hasty", "You stop one epoch too early: `patience` epochs without improvement must have passed.",
-                lambda losses, patience: early_stop(losses, patience - 1) if patience > 1 else 0),
-        Mistake("compared with the epoch before", "You compare with the epoch before; compare with the best epoch so far.",
-                _stop_against_previous),
-        Mistake("patience never restored", "You never set the count back to 0 after an improvement; epochs in a row are counted.",
-                _stop_never_reset),
-        Mistake("lowest starts at 0", "Your lowest loss starts at 0, so no positive loss is an improvement; start at infinity.",
-                _stop_from_zero),
-        Mistake("the largest loss", "You look for the largest value; the best epoch has the lowest loss.",
-                lambda losses, patience: early_stop([-loss for loss in losses], patience)),
-        Mistake("patience ignored", "You stop at the first epoch that is no improvement; wait for `patience` of them in a row.",
-                lambda losses, patience: early_stop(losses, 1)),
+        Mistake(
+            "one epoch too patient",
+            "You stop one epoch too late: after `patience` epochs without improvement, not one more.",
+            lambda losses, patience: early_stop(losses, patience + 1),
+        ),
+        Mistake(
+            "one epoch too hasty",
+            "You stop one epoch too early: `patience` epochs without improvement must have passed.",
+            lambda losses, patience: early_stop(losses, patience - 1) if patience > 1 else 0,
+        ),
+        Mistake(
+            "compared with the epoch before",
+            "You compare with the epoch before; compare with the best epoch so far.",
+            _stop_against_previous,
+        ),
+        Mistake(
+            "patience never restored",
+            "You never set the count back to 0 after an improvement; epochs in a row are counted.",
+            _stop_never_reset,
+        ),
+        Mistake(
+            "lowest starts at 0",
+            "Your lowest loss starts at 0, so no positive loss is an improvement; start at infinity.",
+            _stop_from_zero,
+        ),
+        Mistake(
+            "the largest loss",
+            "You look for the largest value; the best epoch has the lowest loss.",
+            lambda losses, patience: early_stop([-loss for loss in losses], patience),
+        ),
+        Mistake(
+            "patience ignored",
+            "You stop at the first epoch that is no improvement; wait for `patience` of them in a row.",
+            lambda losses, patience: early_stop(losses, 1),
+        ),
     ),
 )
 

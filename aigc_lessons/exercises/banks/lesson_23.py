@@ -1,4 +1,5 @@
 """The exercises of lesson 23: the optimal discriminator, the Jensen-Shannon divergence."""
+
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ from ...losses import jensen_shannon, optimal_discriminator
 from ..engine import Case, Exercise, Mistake
 
 # optimal_discriminator
+
 
 def _discriminator_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -26,8 +28,10 @@ def _discriminator_cases(seed):
 
     line = torch.linspace(-2.5, 2.5, 9)
     down, across = torch.linspace(-2, 2, 5)[:, None], torch.linspace(-2, 2, 7)
-    tails = torch.linspace(-46, -16, 6) + 2 * rand(2, 6)            # logarithms of two densities
-    only_data, only_model = torch.tensor([[1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0]])
+    tails = torch.linspace(-46, -16, 6) + 2 * rand(2, 6)  # logarithms of two densities
+    only_data, only_model = torch.tensor(
+        [[1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0]]
+    )
     return [
         positive("one point", torch.tensor([0.3]), torch.tensor([0.4])),
         Case("data only, model only, both", (torch.tensor([0.4, 0.0, 0.2]), torch.tensor([0.0, 0.3, 0.6]))),
@@ -75,12 +79,16 @@ def _discriminator_half_at_any_zero(p_data, p_model):
 
 
 DISCRIMINATOR = Exercise(
-    name="optimal_discriminator", lesson=23, points=2, minutes=10,
+    name="optimal_discriminator",
+    lesson=23,
+    points=2,
+    minutes=10,
     docstring="""The discriminator that no other beats: the probability that a point is real, if half of all points are.
 
 p_data: any shape, density of the real data at each point, at least 0. p_model: the same shape, density of the generator's.
 Densities may be tiny, far out in the tails, and above 1. Returns the same shape, in [0, 1]; 0.5 where both densities are 0.""",
-    reference=optimal_discriminator, cases=_discriminator_cases,
+    reference=optimal_discriminator,
+    cases=_discriminator_cases,
     alternatives={
         "where": lambda p_data, p_model: torch.where(p_data + p_model > 0, p_data / (p_data + p_model), 0.5),
         "sigmoid of the log-ratio": lambda p_data, p_model: torch.sigmoid(p_data.log() - p_model.log()).nan_to_num(0.5),
@@ -90,46 +98,98 @@ Densities may be tiny, far out in the tails, and above 1. Returns the same shape
         "element by element": _discriminator_by_element,
     },
     mistakes=(
-        Mistake("NaN where both are 0", "You divide 0 by 0 where neither density reaches, which is NaN; the answer there is 0.5.",
-                lambda p_data, p_model: p_data / (p_data + p_model)),
-        Mistake("0 where both are 0", "You return 0 where both densities are 0; nothing speaks for the model there either, so "
-                "0.5.", _nowhere(0.0)),
-        Mistake("1 where both are 0", "You return 1 where both densities are 0; nothing speaks for the data there either, so "
-                "0.5.", _nowhere(1.0)),
-        Mistake("epsilon below", "You add an epsilon to the denominator: that gives 0 where both densities are 0, and in the "
-                "tails, where both are smaller than it.", lambda p_data, p_model: p_data / (p_data + p_model + 1e-8)),
-        Mistake("epsilon on both", "You add an epsilon to each density, which hides their ratio in the tails, where both are "
-                "smaller than it.", lambda p_data, p_model: (p_data + 1e-8) / (p_data + p_model + 2e-8)),
-        Mistake("0.5 in the tails", "You return 0.5 where the densities are merely tiny; their ratio still counts, so compare "
-                "with 0.",
-                lambda p_data, p_model: torch.where(p_data + p_model < 1e-8, 0.5, optimal_discriminator(p_data, p_model))),
-        Mistake("0.5 where one is 0", "You return 0.5 where one density is 0; then the other decides, and only where both are 0 "
-                "is it 0.5.", _discriminator_half_at_any_zero),
-        Mistake("roles exchanged", "You put p_model on top: that is the probability of a fake.",
-                lambda p_data, p_model: optimal_discriminator(p_model, p_data)),
-        Mistake("density ratio", "You divide by p_model alone; divide by the sum of both.",
-                lambda p_data, p_model: p_data / p_model),
-        Mistake("log of the ratio", "You return log(p_data / p_model), which is the logit; the probability is its sigmoid.",
-                lambda p_data, p_model: (p_data / p_model).log()),
-        Mistake("sigmoid of the difference", "You take the sigmoid of p_data - p_model; it is the sigmoid of the difference of "
-                "their logarithms.", lambda p_data, p_model: torch.sigmoid(p_data - p_model)),
-        Mistake("sigmoid of the ratio", "You take the sigmoid of p_data / p_model, which is at least 0.5; take its logarithm "
-                "first.", lambda p_data, p_model: torch.sigmoid(p_data / p_model)),
-        Mistake("difference over sum", "You divide the difference by the sum, which lies in [-1, 1]; p_data alone stands on top.",
-                lambda p_data, p_model: (p_data - p_model) / (p_data + p_model)),
-        Mistake("divided by the mean", "You divide by the mean of both densities, which is twice too much; divide by their sum.",
-                lambda p_data, p_model: 2 * optimal_discriminator(p_data, p_model)),
-        Mistake("the larger one wins", "You decide for the larger density; the best discriminator says how sure it is.",
-                _discriminator_winner),
-        Mistake("sum over all points", "You divide by the sum over all points; each point has its own two densities.",
-                lambda p_data, p_model: p_data / (p_data + p_model).sum()),
-        Mistake("squares", "You square the densities, as if they were amplitudes; they enter as they are.",
-                lambda p_data, p_model: optimal_discriminator(p_data ** 2, p_model ** 2)),
+        Mistake(
+            "NaN where both are 0",
+            "You divide 0 by 0 where neither density reaches, which is NaN; the answer there is 0.5.",
+            lambda p_data, p_model: p_data / (p_data + p_model),
+        ),
+        Mistake(
+            "0 where both are 0",
+            "You return 0 where both densities are 0; nothing speaks for the model there either, so 0.5.",
+            _nowhere(0.0),
+        ),
+        Mistake(
+            "1 where both are 0",
+            "You return 1 where both densities are 0; nothing speaks for the data there either, so 0.5.",
+            _nowhere(1.0),
+        ),
+        Mistake(
+            "epsilon below",
+            "You add an epsilon to the denominator: that gives 0 where both densities are 0, and in the "
+            "tails, where both are smaller than it.",
+            lambda p_data, p_model: p_data / (p_data + p_model + 1e-8),
+        ),
+        Mistake(
+            "epsilon on both",
+            "You add an epsilon to each density, which hides their ratio in the tails, where both are smaller than it.",
+            lambda p_data, p_model: (p_data + 1e-8) / (p_data + p_model + 2e-8),
+        ),
+        Mistake(
+            "0.5 in the tails",
+            "You return 0.5 where the densities are merely tiny; their ratio still counts, so compare with 0.",
+            lambda p_data, p_model: torch.where(p_data + p_model < 1e-8, 0.5, optimal_discriminator(p_data, p_model)),
+        ),
+        Mistake(
+            "0.5 where one is 0",
+            "You return 0.5 where one density is 0; then the other decides, and only where both are 0 is it 0.5.",
+            _discriminator_half_at_any_zero,
+        ),
+        Mistake(
+            "roles exchanged",
+            "You put p_model on top: that is the probability of a fake.",
+            lambda p_data, p_model: optimal_discriminator(p_model, p_data),
+        ),
+        Mistake(
+            "density ratio",
+            "You divide by p_model alone; divide by the sum of both.",
+            lambda p_data, p_model: p_data / p_model,
+        ),
+        Mistake(
+            "log of the ratio",
+            "You return log(p_data / p_model), which is the logit; the probability is its sigmoid.",
+            lambda p_data, p_model: (p_data / p_model).log(),
+        ),
+        Mistake(
+            "sigmoid of the difference",
+            "You take the sigmoid of p_data - p_model; it is the sigmoid of the difference of their logarithms.",
+            lambda p_data, p_model: torch.sigmoid(p_data - p_model),
+        ),
+        Mistake(
+            "sigmoid of the ratio",
+            "You take the sigmoid of p_data / p_model, which is at least 0.5; take its logarithm first.",
+            lambda p_data, p_model: torch.sigmoid(p_data / p_model),
+        ),
+        Mistake(
+            "difference over sum",
+            "You divide the difference by the sum, which lies in [-1, 1]; p_data alone stands on top.",
+            lambda p_data, p_model: (p_data - p_model) / (p_data + p_model),
+        ),
+        Mistake(
+            "divided by the mean",
+            "You divide by the mean of both densities, which is twice too much; divide by their sum.",
+            lambda p_data, p_model: 2 * optimal_discriminator(p_data, p_model),
+        ),
+        Mistake(
+            "the larger one wins",
+            "You decide for the larger density; the best discriminator says how sure it is.",
+            _discriminator_winner,
+        ),
+        Mistake(
+            "sum over all points",
+            "You divide by the sum over all points; each point has its own two densities.",
+            lambda p_data, p_model: p_data / (p_data + p_model).sum(),
+        ),
+        Mistake(
+            "squares",
+            "You square the densities, as if they were amplitudes; they enter as they are.",
+            lambda p_data, p_model: optimal_discriminator(p_data**2, p_model**2),
+        ),
     ),
 )
 
 
 # jensen_shannon
+
 
 def _divergence_cases(seed):
     """No gradients: p and q sum to 1, so that a gradient is given up to a constant only, and correct answers differ in it."""
@@ -225,56 +285,117 @@ def _divergence_each(p, q):
 
 
 DIVERGENCE = Exercise(
-    name="jensen_shannon", lesson=23, points=3, minutes=15,
+    name="jensen_shannon",
+    lesson=23,
+    points=3,
+    minutes=15,
     docstring="""Jensen-Shannon divergence of two discrete distributions: the mean KL of both from their mean.
 
 p: (K,), probabilities, at least 0, with sum 1. q: (K,), the same. Zeros are allowed, in one or in both: 0 log 0 = 0.
 Returns a scalar, in nats, from 0 where p and q are equal to log 2 where they never overlap.""",
-    reference=jensen_shannon, cases=_divergence_cases,
+    reference=jensen_shannon,
+    cases=_divergence_cases,
     alternatives={
         "the library": _divergence_by_library,
-        "entropy of the mean minus mean of the entropies": lambda p, q: _entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2,
+        "entropy of the mean minus mean of the entropies": lambda p, q: (
+            _entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2
+        ),
         "NumPy, float64": _divergence_by_numpy,
         "outcome by outcome": _divergence_by_loop,
         "through the optimal discriminator": _divergence_by_game,
-        "NaN taken for 0": lambda p, q: 0.5 * ((p * (2 * p / (p + q)).log()).nansum() + (q * (2 * q / (p + q)).log()).nansum()),
+        "NaN taken for 0": lambda p, q: (
+            0.5 * ((p * (2 * p / (p + q)).log()).nansum() + (q * (2 * q / (p + q)).log()).nansum())
+        ),
     },
     mistakes=(
-        Mistake("Kullback-Leibler", "You computed KL(p || q), which is infinite where q is 0 and p is not; compare both with "
-                "their mean.", _kl),
-        Mistake("Jeffreys", "You averaged KL(p || q) and KL(q || p), which is symmetric but infinite at a 0; compare each with "
-                "their mean.", lambda p, q: (_kl(p, q) + _kl(q, p)) / 2),
-        Mistake("bits", "You use the logarithm to base 2, which gives bits; nats use the natural logarithm.",
-                lambda p, q: jensen_shannon(p, q) / math.log(2)),
+        Mistake(
+            "Kullback-Leibler",
+            "You computed KL(p || q), which is infinite where q is 0 and p is not; compare both with their mean.",
+            _kl,
+        ),
+        Mistake(
+            "Jeffreys",
+            "You averaged KL(p || q) and KL(q || p), which is symmetric but infinite at a 0; compare each with "
+            "their mean.",
+            lambda p, q: (_kl(p, q) + _kl(q, p)) / 2,
+        ),
+        Mistake(
+            "bits",
+            "You use the logarithm to base 2, which gives bits; nats use the natural logarithm.",
+            lambda p, q: jensen_shannon(p, q) / math.log(2),
+        ),
         Mistake("no half", "You add the two KLs; take their mean.", lambda p, q: 2 * jensen_shannon(p, q)),
-        Mistake("one half only", "You compare only p with the mean; q counts as much.",
-                lambda p, q: _kl(p, (p + q) / 2)),
-        Mistake("one quarter", "You halve twice: the two KLs are added and halved once.", lambda p, q: jensen_shannon(p, q) / 2),
-        Mistake("NaN at zeros", "Your 0 * log(0) is NaN: an outcome with probability 0 adds nothing, as torch.xlogy knows.",
-                _divergence_raw),
-        Mistake("outcomes of one side left out", "You leave out outcomes that one side never has; there the other side adds "
-                "half its probability times log 2.", _divergence_where_both),
-        Mistake("square root", "You return the square root, which is the Jensen-Shannon distance; the divergence is its square.",
-                lambda p, q: jensen_shannon(p, q).clamp(min=0).sqrt()),
-        Mistake("middle not halved", "You compare with p + q, which has sum 2; the mean of both is (p + q) / 2.",
-                _divergence_from(lambda p, q: p + q)),
-        Mistake("product", "You compare with the product p * q, which is no distribution; take the mean (p + q) / 2.",
-                _divergence_from(lambda p, q: p * q)),
-        Mistake("geometric mean", "You compare with the geometric mean, which is 0 wherever one of them is; take (p + q) / 2.",
-                _divergence_from(lambda p, q: (p * q).sqrt())),
-        Mistake("reversed", "You computed KL(m || p) and KL(m || q); the mean m comes second, so that nothing is infinite.",
-                _divergence_reversed),
-        Mistake("logarithm left out of kl_div", "You give F.kl_div the mean itself; its first argument is a logarithm.",
-                _divergence_no_log),
-        Mistake("mean over outcomes", "You take the mean over the outcomes; a divergence sums over them.",
-                lambda p, q: jensen_shannon(p, q) / len(p)),
+        Mistake(
+            "one half only", "You compare only p with the mean; q counts as much.", lambda p, q: _kl(p, (p + q) / 2)
+        ),
+        Mistake(
+            "one quarter",
+            "You halve twice: the two KLs are added and halved once.",
+            lambda p, q: jensen_shannon(p, q) / 2,
+        ),
+        Mistake(
+            "NaN at zeros",
+            "Your 0 * log(0) is NaN: an outcome with probability 0 adds nothing, as torch.xlogy knows.",
+            _divergence_raw,
+        ),
+        Mistake(
+            "outcomes of one side left out",
+            "You leave out outcomes that one side never has; there the other side adds "
+            "half its probability times log 2.",
+            _divergence_where_both,
+        ),
+        Mistake(
+            "square root",
+            "You return the square root, which is the Jensen-Shannon distance; the divergence is its square.",
+            lambda p, q: jensen_shannon(p, q).clamp(min=0).sqrt(),
+        ),
+        Mistake(
+            "middle not halved",
+            "You compare with p + q, which has sum 2; the mean of both is (p + q) / 2.",
+            _divergence_from(lambda p, q: p + q),
+        ),
+        Mistake(
+            "product",
+            "You compare with the product p * q, which is no distribution; take the mean (p + q) / 2.",
+            _divergence_from(lambda p, q: p * q),
+        ),
+        Mistake(
+            "geometric mean",
+            "You compare with the geometric mean, which is 0 wherever one of them is; take (p + q) / 2.",
+            _divergence_from(lambda p, q: (p * q).sqrt()),
+        ),
+        Mistake(
+            "reversed",
+            "You computed KL(m || p) and KL(m || q); the mean m comes second, so that nothing is infinite.",
+            _divergence_reversed,
+        ),
+        Mistake(
+            "logarithm left out of kl_div",
+            "You give F.kl_div the mean itself; its first argument is a logarithm.",
+            _divergence_no_log,
+        ),
+        Mistake(
+            "mean over outcomes",
+            "You take the mean over the outcomes; a divergence sums over them.",
+            lambda p, q: jensen_shannon(p, q) / len(p),
+        ),
         Mistake("one value an outcome", "You return one value for each outcome; sum them.", _divergence_each),
-        Mistake("wrong sign", "Yours is negative, and a divergence never is: exchange what you subtract.",
-                lambda p, q: -jensen_shannon(p, q)),
-        Mistake("value of the game", "You return the value of the GAN's game, twice the divergence minus log 4; the divergence "
-                "alone is asked for.", lambda p, q: 2 * jensen_shannon(p, q) - math.log(4)),
-        Mistake("total variation", "You computed half the sum of |p - q|, the total variation; that has no logarithm in it.",
-                lambda p, q: (p - q).abs().sum() / 2),
+        Mistake(
+            "wrong sign",
+            "Yours is negative, and a divergence never is: exchange what you subtract.",
+            lambda p, q: -jensen_shannon(p, q),
+        ),
+        Mistake(
+            "value of the game",
+            "You return the value of the GAN's game, twice the divergence minus log 4; the divergence "
+            "alone is asked for.",
+            lambda p, q: 2 * jensen_shannon(p, q) - math.log(4),
+        ),
+        Mistake(
+            "total variation",
+            "You computed half the sum of |p - q|, the total variation; that has no logarithm in it.",
+            lambda p, q: (p - q).abs().sum() / 2,
+        ),
     ),
 )
 

@@ -1,4 +1,5 @@
 """The exercises of lesson 24: the two losses of a GAN, and one step of its training."""
+
 import math
 
 import torch
@@ -9,6 +10,7 @@ from ...models.dcgan import gan_step
 from ..engine import Case, Exercise, Mistake
 
 # discriminator_loss
+
 
 def _discriminator_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -26,7 +28,11 @@ def _discriminator_cases(seed):
         case("all wrong, logits of -150 and 150", [-150.0, -20.0], [150.0, 90.0, 18.0]),
         case("five real, three fakes", drawn(5), drawn(3)),
         case("four real, seven fakes", drawn(4) + 1, drawn(7) - 1),
-        case("large logits", torch.cat([drawn(6, 40.0), torch.tensor([-150.0])]), torch.cat([torch.tensor([150.0]), drawn(4, 40.0)])),
+        case(
+            "large logits",
+            torch.cat([drawn(6, 40.0), torch.tensor([-150.0])]),
+            torch.cat([torch.tensor([150.0]), drawn(4, 40.0)]),
+        ),
     ]
 
 
@@ -47,14 +53,16 @@ def _discriminator_by_two_classes(real_logits, fake_logits):
     logits = torch.cat([real_logits, fake_logits])
     target = torch.cat([torch.ones(len(real_logits)), torch.zeros(len(fake_logits))]).long()
     each = F.cross_entropy(torch.stack([0 * logits, logits], 1), target, reduction="none")
-    return each[:len(real_logits)].mean() + each[len(real_logits):].mean()
+    return each[: len(real_logits)].mean() + each[len(real_logits) :].mean()
 
 
 def _discriminator_by_max(real_logits, fake_logits):
-    def each(x):                                                            # log(1 + exp(x))
+    def each(x):  # log(1 + exp(x))
         return x.clamp(min=0) + (-x.abs()).exp().log1p()
 
-    return torch.einsum("n->", each(-real_logits)) / len(real_logits) + torch.einsum("m->", each(fake_logits)) / len(fake_logits)
+    return torch.einsum("n->", each(-real_logits)) / len(real_logits) + torch.einsum("m->", each(fake_logits)) / len(
+        fake_logits
+    )
 
 
 def _discriminator_without_logits(real_logits, fake_logits, log):
@@ -63,58 +71,115 @@ def _discriminator_without_logits(real_logits, fake_logits, log):
 
 
 DISCRIMINATOR = Exercise(
-    name="discriminator_loss", lesson=24, points=2, minutes=8, differentiable=True,
+    name="discriminator_loss",
+    lesson=24,
+    points=2,
+    minutes=8,
+    differentiable=True,
     docstring="""What a GAN's discriminator minimises: binary cross-entropy with real = 1 and fake = 0.
 
 real_logits: (N,), fake_logits: (M,), logits before any sigmoid; N and M may differ.
 Returns a scalar, in nats: the mean of -log D(x) over the real ones plus the mean of -log(1 - D(G(z))) over the fakes, with
 D = sigmoid(logit). Finite, with finite gradients, at logits of 150 and -150 too.""",
-    reference=discriminator_loss, cases=_discriminator_cases,
+    reference=discriminator_loss,
+    cases=_discriminator_cases,
     alternatives={
         "the library": lambda real_logits, fake_logits: _bce(real_logits, 1.0) + _bce(fake_logits, 0.0),
-        "logsigmoid": lambda real_logits, fake_logits: -F.logsigmoid(real_logits).mean() - F.logsigmoid(-fake_logits).mean(),
+        "logsigmoid": lambda real_logits, fake_logits: (
+            -F.logsigmoid(real_logits).mean() - F.logsigmoid(-fake_logits).mean()
+        ),
         "one by one, float64": _discriminator_one_by_one,
         "a classifier of two classes": _discriminator_by_two_classes,
         "the larger term taken out": _discriminator_by_max,
     },
     mistakes=(
-        Mistake("labels exchanged", "You label the fakes as real: the real logits want label 1, the fakes 0.",
-                lambda real_logits, fake_logits: discriminator_loss(fake_logits, real_logits)),
-        Mistake("half", "You take half of the sum, which is the mean of the two means; the loss here is their sum.",
-                lambda real_logits, fake_logits: discriminator_loss(real_logits, fake_logits) / 2),
-        Mistake("one mean over everything", "You take one mean over real and fake together; each has a mean of its own, and the two are "
-                "added.", lambda real_logits, fake_logits: torch.cat([F.softplus(-real_logits), F.softplus(fake_logits)]).mean()),
-        Mistake("sum over the batch", "You add up the batch; take the mean over the real ones plus the mean over the fakes.",
-                lambda real_logits, fake_logits: F.softplus(-real_logits).sum() + F.softplus(fake_logits).sum()),
-        Mistake("sigmoid, then log", "Your sigmoid is rounded to 0 or 1 at large logits, and its log is infinite: use logsigmoid or "
-                "softplus.", lambda real_logits, fake_logits: _discriminator_without_logits(real_logits, fake_logits, torch.log)),
-        Mistake("an epsilon inside the log", "You add a small number inside the log, which caps the loss and stops its gradient where the "
-                "discriminator is most wrong.", lambda real_logits, fake_logits: _discriminator_without_logits(
-                    real_logits, fake_logits, lambda p: (p + 1e-8).log())),
-        Mistake("the library's loss of probabilities", "You give probabilities to binary_cross_entropy, which cuts each log off at -100; "
-                "binary_cross_entropy_with_logits takes the logits.", lambda real_logits, fake_logits: _discriminator_without_logits(
-                    real_logits, fake_logits, lambda p: -F.binary_cross_entropy(p, torch.ones_like(p), reduction="none"))),
-        Mistake("sigmoid twice", "You apply a sigmoid before a loss that applies one itself; give it the logits.",
-                lambda real_logits, fake_logits: discriminator_loss(real_logits.sigmoid(), fake_logits.sigmoid())),
-        Mistake("to be maximised", "Your sign is that of the value D maximises; a loss is minimised, so take minus the logs.",
-                lambda real_logits, fake_logits: -discriminator_loss(real_logits, fake_logits)),
-        Mistake("real ones only", "You leave out the fakes, so calling everything real would be perfect.",
-                lambda real_logits, fake_logits: F.softplus(-real_logits).mean() + 0 * fake_logits.sum()),
-        Mistake("fakes only", "You leave out the real ones, so calling everything fake would be perfect.",
-                lambda real_logits, fake_logits: F.softplus(fake_logits).mean() + 0 * real_logits.sum()),
-        Mistake("everything is real", "You label the fakes 1 as well; that is what the generator wants, and the discriminator wants 0.",
-                lambda real_logits, fake_logits: F.softplus(-real_logits).mean() + F.softplus(-fake_logits).mean()),
-        Mistake("no logarithm", "You use the logits as they are, as a Wasserstein critic does; here the log-probabilities count.",
-                critic_loss),
-        Mistake("bits", "You use the logarithm to base 2, which gives bits; nats use the natural logarithm.",
-                lambda real_logits, fake_logits: discriminator_loss(real_logits, fake_logits) / math.log(2)),
-        Mistake("smoothed labels", "You label the real ones 0.9, a trick known as label smoothing; the exercise wants 1.",
-                lambda real_logits, fake_logits: _bce(real_logits, 0.9) + _bce(fake_logits, 0.0)),
+        Mistake(
+            "labels exchanged",
+            "You label the fakes as real: the real logits want label 1, the fakes 0.",
+            lambda real_logits, fake_logits: discriminator_loss(fake_logits, real_logits),
+        ),
+        Mistake(
+            "half",
+            "You take half of the sum, which is the mean of the two means; the loss here is their sum.",
+            lambda real_logits, fake_logits: discriminator_loss(real_logits, fake_logits) / 2,
+        ),
+        Mistake(
+            "one mean over everything",
+            "You take one mean over real and fake together; each has a mean of its own, and the two are added.",
+            lambda real_logits, fake_logits: torch.cat([F.softplus(-real_logits), F.softplus(fake_logits)]).mean(),
+        ),
+        Mistake(
+            "sum over the batch",
+            "You add up the batch; take the mean over the real ones plus the mean over the fakes.",
+            lambda real_logits, fake_logits: F.softplus(-real_logits).sum() + F.softplus(fake_logits).sum(),
+        ),
+        Mistake(
+            "sigmoid, then log",
+            "Your sigmoid is rounded to 0 or 1 at large logits, and its log is infinite: use logsigmoid or softplus.",
+            lambda real_logits, fake_logits: _discriminator_without_logits(real_logits, fake_logits, torch.log),
+        ),
+        Mistake(
+            "an epsilon inside the log",
+            "You add a small number inside the log, which caps the loss and stops its gradient where the "
+            "discriminator is most wrong.",
+            lambda real_logits, fake_logits: _discriminator_without_logits(
+                real_logits, fake_logits, lambda p: (p + 1e-8).log()
+            ),
+        ),
+        Mistake(
+            "the library's loss of probabilities",
+            "You give probabilities to binary_cross_entropy, which cuts each log off at -100; "
+            "binary_cross_entropy_with_logits takes the logits.",
+            lambda real_logits, fake_logits: _discriminator_without_logits(
+                real_logits, fake_logits, lambda p: -F.binary_cross_entropy(p, torch.ones_like(p), reduction="none")
+            ),
+        ),
+        Mistake(
+            "sigmoid twice",
+            "You apply a sigmoid before a loss that applies one itself; give it the logits.",
+            lambda real_logits, fake_logits: discriminator_loss(real_logits.sigmoid(), fake_logits.sigmoid()),
+        ),
+        Mistake(
+            "to be maximised",
+            "Your sign is that of the value D maximises; a loss is minimised, so take minus the logs.",
+            lambda real_logits, fake_logits: -discriminator_loss(real_logits, fake_logits),
+        ),
+        Mistake(
+            "real ones only",
+            "You leave out the fakes, so calling everything real would be perfect.",
+            lambda real_logits, fake_logits: F.softplus(-real_logits).mean() + 0 * fake_logits.sum(),
+        ),
+        Mistake(
+            "fakes only",
+            "You leave out the real ones, so calling everything fake would be perfect.",
+            lambda real_logits, fake_logits: F.softplus(fake_logits).mean() + 0 * real_logits.sum(),
+        ),
+        Mistake(
+            "everything is real",
+            "You label the fakes 1 as well; that is what the generator wants, and the discriminator wants 0.",
+            lambda real_logits, fake_logits: F.softplus(-real_logits).mean() + F.softplus(-fake_logits).mean(),
+        ),
+        Mistake(
+            "no logarithm",
+            "You use the logits as they are, as a Wasserstein critic does; here the log-probabilities count.",
+            critic_loss,
+        ),
+        Mistake(
+            "bits",
+            "You use the logarithm to base 2, which gives bits; nats use the natural logarithm.",
+            lambda real_logits, fake_logits: discriminator_loss(real_logits, fake_logits) / math.log(2),
+        ),
+        Mistake(
+            "smoothed labels",
+            "You label the real ones 0.9, a trick known as label smoothing; the exercise wants 1.",
+            lambda real_logits, fake_logits: _bce(real_logits, 0.9) + _bce(fake_logits, 0.0),
+        ),
     ),
 )
 
 
 # generator_loss
+
 
 def _generator_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -139,53 +204,109 @@ def _generator_one_by_one(fake_logits):
 
 
 GENERATOR = Exercise(
-    name="generator_loss", lesson=24, points=1, minutes=5, differentiable=True,
+    name="generator_loss",
+    lesson=24,
+    points=1,
+    minutes=5,
+    differentiable=True,
     docstring="""What a GAN's generator minimises, in its non-saturating form: the mean of -log D(G(z)).
 
 fake_logits: (N,), the discriminator's logits for the fakes, before any sigmoid; D = sigmoid(logit).
 Returns a scalar, in nats. Finite, with finite gradients, at logits of 150 and -150 too.""",
-    reference=generator_loss, cases=_generator_cases,
+    reference=generator_loss,
+    cases=_generator_cases,
     alternatives={
         "the library": lambda fake_logits: _bce(fake_logits, 1.0),
         "logsigmoid": lambda fake_logits: -F.logsigmoid(fake_logits).mean(),
         "one by one, float64": _generator_one_by_one,
-        "the larger term taken out": lambda fake_logits: ((-fake_logits).clamp(min=0) + (-fake_logits.abs()).exp().log1p()).mean(),
+        "the larger term taken out": lambda fake_logits: (
+            (-fake_logits).clamp(min=0) + (-fake_logits.abs()).exp().log1p()
+        ).mean(),
         "a classifier of two classes": lambda fake_logits: F.cross_entropy(
-            torch.stack([0 * fake_logits, fake_logits], 1), torch.ones_like(fake_logits).long()),
+            torch.stack([0 * fake_logits, fake_logits], 1), torch.ones_like(fake_logits).long()
+        ),
     },
     mistakes=(
-        Mistake("the saturating loss", "You minimise log(1 - D(G(z))), whose gradient vanishes where the fakes are seen through; minimise "
-                "-log D(G(z)).", saturating_generator_loss),
-        Mistake("labels of a fake", "You label the fakes 0, so your generator would help the discriminator; its fakes want label 1.",
-                lambda fake_logits: F.softplus(fake_logits).mean()),
-        Mistake("to be maximised", "Your sign is that of a value to maximise; a loss is minimised, so take minus the log.",
-                lambda fake_logits: -generator_loss(fake_logits)),
-        Mistake("sum over the batch", "You add up the batch; take its mean.", lambda fake_logits: F.softplus(-fake_logits).sum()),
-        Mistake("sigmoid, then log", "Your sigmoid is rounded to 0 at large negative logits, and its log is infinite: use logsigmoid or "
-                "softplus.", lambda fake_logits: -fake_logits.sigmoid().log().mean()),
-        Mistake("an epsilon inside the log", "You add a small number inside the log, which caps the loss and stops its gradient where the "
-                "generator needs it most.", lambda fake_logits: -(fake_logits.sigmoid() + 1e-8).log().mean()),
-        Mistake("the library's loss of probabilities", "You give probabilities to binary_cross_entropy, which cuts each log off at -100; "
-                "binary_cross_entropy_with_logits takes the logits.",
-                lambda fake_logits: F.binary_cross_entropy(fake_logits.sigmoid(), torch.ones_like(fake_logits))),
-        Mistake("sigmoid twice", "You apply a sigmoid before a loss that applies one itself; give it the logits.",
-                lambda fake_logits: generator_loss(fake_logits.sigmoid())),
-        Mistake("no logarithm", "You use the logits as they are, as against a Wasserstein critic; here the log-probabilities count.",
-                critic_generator_loss),
-        Mistake("mean probability first", "You take the mean of the probabilities and then the log; the log comes first, fake by fake.",
-                lambda fake_logits: -fake_logits.sigmoid().mean().log()),
-        Mistake("least squares", "You compare with 1 by squares, as a least-squares GAN does; here the log-probabilities count.",
-                lambda fake_logits: (fake_logits - 1).square().mean()),
-        Mistake("no log of the probability", "You minimise 1 - D(G(z)) itself, whose gradient vanishes on either side; take minus the log of "
-                "D(G(z)).", lambda fake_logits: (-fake_logits).sigmoid().mean()),
-        Mistake("bits", "You use the logarithm to base 2, which gives bits; nats use the natural logarithm.",
-                lambda fake_logits: generator_loss(fake_logits) / math.log(2)),
-        Mistake("half", "You take half of the loss; it is the mean itself.", lambda fake_logits: generator_loss(fake_logits) / 2),
+        Mistake(
+            "the saturating loss",
+            "You minimise log(1 - D(G(z))), whose gradient vanishes where the fakes are seen through; minimise "
+            "-log D(G(z)).",
+            saturating_generator_loss,
+        ),
+        Mistake(
+            "labels of a fake",
+            "You label the fakes 0, so your generator would help the discriminator; its fakes want label 1.",
+            lambda fake_logits: F.softplus(fake_logits).mean(),
+        ),
+        Mistake(
+            "to be maximised",
+            "Your sign is that of a value to maximise; a loss is minimised, so take minus the log.",
+            lambda fake_logits: -generator_loss(fake_logits),
+        ),
+        Mistake(
+            "sum over the batch",
+            "You add up the batch; take its mean.",
+            lambda fake_logits: F.softplus(-fake_logits).sum(),
+        ),
+        Mistake(
+            "sigmoid, then log",
+            "Your sigmoid is rounded to 0 at large negative logits, and its log is infinite: use logsigmoid or "
+            "softplus.",
+            lambda fake_logits: -fake_logits.sigmoid().log().mean(),
+        ),
+        Mistake(
+            "an epsilon inside the log",
+            "You add a small number inside the log, which caps the loss and stops its gradient where the "
+            "generator needs it most.",
+            lambda fake_logits: -(fake_logits.sigmoid() + 1e-8).log().mean(),
+        ),
+        Mistake(
+            "the library's loss of probabilities",
+            "You give probabilities to binary_cross_entropy, which cuts each log off at -100; "
+            "binary_cross_entropy_with_logits takes the logits.",
+            lambda fake_logits: F.binary_cross_entropy(fake_logits.sigmoid(), torch.ones_like(fake_logits)),
+        ),
+        Mistake(
+            "sigmoid twice",
+            "You apply a sigmoid before a loss that applies one itself; give it the logits.",
+            lambda fake_logits: generator_loss(fake_logits.sigmoid()),
+        ),
+        Mistake(
+            "no logarithm",
+            "You use the logits as they are, as against a Wasserstein critic; here the log-probabilities count.",
+            critic_generator_loss,
+        ),
+        Mistake(
+            "mean probability first",
+            "You take the mean of the probabilities and then the log; the log comes first, fake by fake.",
+            lambda fake_logits: -fake_logits.sigmoid().mean().log(),
+        ),
+        Mistake(
+            "least squares",
+            "You compare with 1 by squares, as a least-squares GAN does; here the log-probabilities count.",
+            lambda fake_logits: (fake_logits - 1).square().mean(),
+        ),
+        Mistake(
+            "no log of the probability",
+            "You minimise 1 - D(G(z)) itself, whose gradient vanishes on either side; take minus the log of D(G(z)).",
+            lambda fake_logits: (-fake_logits).sigmoid().mean(),
+        ),
+        Mistake(
+            "bits",
+            "You use the logarithm to base 2, which gives bits; nats use the natural logarithm.",
+            lambda fake_logits: generator_loss(fake_logits) / math.log(2),
+        ),
+        Mistake(
+            "half",
+            "You take half of the loss; it is the mean itself.",
+            lambda fake_logits: generator_loss(fake_logits) / 2,
+        ),
     ),
 )
 
 
 # gan_step
+
 
 def _step_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -194,12 +315,27 @@ def _step_cases(seed):
         def drawn(*shape):
             return torch.randn(*shape, generator=g) * 0.5
 
-        return Case(label, (drawn(size, latent_dim), drawn(size), drawn(hidden, size), drawn(hidden), drawn(1, hidden),
-                            drawn(n, size) * 2 + 1, drawn(n, latent_dim) * 2, lr_g, lr_d))
+        return Case(
+            label,
+            (
+                drawn(size, latent_dim),
+                drawn(size),
+                drawn(hidden, size),
+                drawn(hidden),
+                drawn(1, hidden),
+                drawn(n, size) * 2 + 1,
+                drawn(n, latent_dim) * 2,
+                lr_g,
+                lr_d,
+            ),
+        )
 
     one = [torch.tensor(v) for v in ([[0.5]], [0.0], [[1.0]], [0.5], [[2.0]], [[1.0]], [[-1.0]])]
     return [
-        Case("one number; the result is d_loss, g_loss, both of a second call, how many hang on a graph, all weights", (*one, 1.0, 0.5)),
+        Case(
+            "one number; the result is d_loss, g_loss, both of a second call, how many hang on a graph, all weights",
+            (*one, 1.0, 0.5),
+        ),
         case("three pictures of two numbers", 3, 2, 1, 4, 1.0, 0.5),
         case("a slow generator", 4, 3, 2, 5, 0.1, 0.8),
         case("a slow discriminator, noise longer than a picture", 2, 3, 6, 5, 1.5, 0.1),
@@ -207,7 +343,9 @@ def _step_cases(seed):
     ]
 
 
-def _two_steps(function, generator_weight, generator_bias, hidden_weight, hidden_bias, last_weight, real, noise, lr_g, lr_d):
+def _two_steps(
+    function, generator_weight, generator_bias, hidden_weight, hidden_bias, last_weight, real, noise, lr_g, lr_d
+):
     """Two calls in a row on small networks made from the weights: what both return, how many of these values still hang on
     a graph, and all weights afterwards. The second call is what shows gradients left over from the first."""
     import torch
@@ -311,6 +449,7 @@ def _step_frozen(generator, discriminator, opt_g, opt_d, real, noise):
 
 def _step_with(d_loss=discriminator_loss, g_loss=generator_loss, zero=("d", "g"), after_d=("d",), after_g=("g",)):
     """gan_step with other losses, other gradients zeroed, or other optimizers stepped after the two backward passes."""
+
     def step(generator, discriminator, opt_g, opt_d, real, noise):
         optimizers, fake = {"g": opt_g, "d": opt_d}, generator(noise)
         loss_d = d_loss(discriminator(real), discriminator(fake.detach()))
@@ -406,7 +545,10 @@ def _step_zeroed_too_late(generator, discriminator, opt_g, opt_d, real, noise):
 
 
 STEP = Exercise(
-    name="gan_step", lesson=24, points=4, minutes=20,
+    name="gan_step",
+    lesson=24,
+    points=4,
+    minutes=20,
     docstring="""One training step of a GAN: the discriminator first, then the generator against the discriminator as it now is.
 
 generator: network (N, Z) -> (N, D). discriminator: network (N, D) -> (N,) logits. opt_g, opt_d: their optimizers.
@@ -414,7 +556,9 @@ real: (N, D). noise: (N, Z), from which the fakes of both halves are made. The d
 mean(-log D(real)) + mean(-log(1 - D(fake))) and leaves the generator as it is; the generator minimises mean(-log D(fake))
 and leaves the discriminator as it is. Nothing may be left over from the step before.
 Returns (d_loss, g_loss): two floats, the values that were minimised, in nats.""",
-    reference=gan_step, cases=_step_cases, call=_two_steps,
+    reference=gan_step,
+    cases=_step_cases,
+    call=_two_steps,
     alternatives={
         "the library's losses": _step_by_the_library,
         "gradients zeroed at the start": _step_zeroed_at_the_start,
@@ -424,44 +568,113 @@ Returns (d_loss, g_loss): two floats, the values that were minimised, in nats.""
         "one batch, and a frozen discriminator": _step_frozen,
     },
     mistakes=(
-        Mistake("no detach", "You let the discriminator's backward pass fill the generator's gradients, and then step with them: detach "
-                "the fakes.", _step_no_detach),
-        Mistake("the generator's gradients never zeroed", "You never zero the generator's gradients, so each step adds those of all steps "
-                "before it.", _step_with(zero=("d",))),
-        Mistake("the discriminator's gradients never zeroed", "You never zero the discriminator's gradients, so it also follows those that "
-                "the generator's backward pass left in it.", _step_with(zero=("g",))),
-        Mistake("gradients zeroed before the step", "You zero the gradients between backward and step, so neither network moves: zero, "
-                "backward, step is the order.", _step_zeroed_too_late),
-        Mistake("generator first", "You train the generator before the discriminator; the discriminator comes first.",
-                _step_generator_first),
-        Mistake("against the old discriminator", "Your generator learns from the discriminator as it was before its step: judge the fakes "
-                "anew after opt_d.step().", _step_against_the_old),
-        Mistake("one backward for both", "You go backward through both losses before the steps, so the discriminator also follows the "
-                "generator's loss, which wants it fooled.", _step_one_backward),
-        Mistake("discriminator stepped twice", "You step opt_d after the generator's backward pass as well, which teaches the discriminator "
-                "to be fooled.", _step_with(after_g=("g", "d"))),
-        Mistake("optimizers exchanged", "You step opt_g after the discriminator's loss and opt_d after the generator's; each loss moves its "
-                "own network.", _step_with(after_d=("g",), after_g=("d",))),
-        Mistake("the generator stays", "Your generator never moves: call opt_g.step(), and do not detach the fakes in its own half.",
-                _step_with(after_g=())),
-        Mistake("the discriminator stays", "Your discriminator never moves: call opt_d.step() after its backward pass.",
-                _step_with(after_d=())),
-        Mistake("new noise for the generator", "You draw new noise for the generator's half; both halves use the noise that is given.",
-                _step_new_noise),
-        Mistake("own noise", "You draw your own noise; use the one that is given, so that the randomness is the caller's.", _step_own_noise),
-        Mistake("the saturating loss", "Your generator minimises log(1 - D(fake)), which saturates; minimise -log D(fake).",
-                _step_with(g_loss=saturating_generator_loss)),
-        Mistake("the generator helps", "You label the fakes 0 in the generator's half, so it helps the discriminator; there they want "
-                "label 1.", _step_with(g_loss=lambda logits: F.softplus(logits).mean())),
-        Mistake("labels exchanged", "You label the real ones 0 and the fakes 1 in the discriminator's half; it is the other way round.",
-                _step_with(d_loss=lambda real, fake: discriminator_loss(fake, real))),
-        Mistake("half the discriminator's loss", "You take half of the discriminator's loss; it is the sum of the two means.",
-                _step_with(d_loss=lambda real, fake: discriminator_loss(real, fake) / 2)),
-        Mistake("losses exchanged", "You return (g_loss, d_loss); the discriminator's loss comes first.", _step_losses_exchanged),
-        Mistake("losses of afterwards", "You return losses computed anew after the steps; return the values that were minimised.",
-                _step_losses_afterwards),
-        Mistake("losses on the graph", "You return tensors that still hang on the graph, which keeps it in memory for as long as the "
-                "history: return loss.item().", _step_losses_on_the_graph),
+        Mistake(
+            "no detach",
+            "You let the discriminator's backward pass fill the generator's gradients, and then step with them: detach "
+            "the fakes.",
+            _step_no_detach,
+        ),
+        Mistake(
+            "the generator's gradients never zeroed",
+            "You never zero the generator's gradients, so each step adds those of all steps before it.",
+            _step_with(zero=("d",)),
+        ),
+        Mistake(
+            "the discriminator's gradients never zeroed",
+            "You never zero the discriminator's gradients, so it also follows those that "
+            "the generator's backward pass left in it.",
+            _step_with(zero=("g",)),
+        ),
+        Mistake(
+            "gradients zeroed before the step",
+            "You zero the gradients between backward and step, so neither network moves: zero, "
+            "backward, step is the order.",
+            _step_zeroed_too_late,
+        ),
+        Mistake(
+            "generator first",
+            "You train the generator before the discriminator; the discriminator comes first.",
+            _step_generator_first,
+        ),
+        Mistake(
+            "against the old discriminator",
+            "Your generator learns from the discriminator as it was before its step: judge the fakes "
+            "anew after opt_d.step().",
+            _step_against_the_old,
+        ),
+        Mistake(
+            "one backward for both",
+            "You go backward through both losses before the steps, so the discriminator also follows the "
+            "generator's loss, which wants it fooled.",
+            _step_one_backward,
+        ),
+        Mistake(
+            "discriminator stepped twice",
+            "You step opt_d after the generator's backward pass as well, which teaches the discriminator to be fooled.",
+            _step_with(after_g=("g", "d")),
+        ),
+        Mistake(
+            "optimizers exchanged",
+            "You step opt_g after the discriminator's loss and opt_d after the generator's; each loss moves its "
+            "own network.",
+            _step_with(after_d=("g",), after_g=("d",)),
+        ),
+        Mistake(
+            "the generator stays",
+            "Your generator never moves: call opt_g.step(), and do not detach the fakes in its own half.",
+            _step_with(after_g=()),
+        ),
+        Mistake(
+            "the discriminator stays",
+            "Your discriminator never moves: call opt_d.step() after its backward pass.",
+            _step_with(after_d=()),
+        ),
+        Mistake(
+            "new noise for the generator",
+            "You draw new noise for the generator's half; both halves use the noise that is given.",
+            _step_new_noise,
+        ),
+        Mistake(
+            "own noise",
+            "You draw your own noise; use the one that is given, so that the randomness is the caller's.",
+            _step_own_noise,
+        ),
+        Mistake(
+            "the saturating loss",
+            "Your generator minimises log(1 - D(fake)), which saturates; minimise -log D(fake).",
+            _step_with(g_loss=saturating_generator_loss),
+        ),
+        Mistake(
+            "the generator helps",
+            "You label the fakes 0 in the generator's half, so it helps the discriminator; there they want label 1.",
+            _step_with(g_loss=lambda logits: F.softplus(logits).mean()),
+        ),
+        Mistake(
+            "labels exchanged",
+            "You label the real ones 0 and the fakes 1 in the discriminator's half; it is the other way round.",
+            _step_with(d_loss=lambda real, fake: discriminator_loss(fake, real)),
+        ),
+        Mistake(
+            "half the discriminator's loss",
+            "You take half of the discriminator's loss; it is the sum of the two means.",
+            _step_with(d_loss=lambda real, fake: discriminator_loss(real, fake) / 2),
+        ),
+        Mistake(
+            "losses exchanged",
+            "You return (g_loss, d_loss); the discriminator's loss comes first.",
+            _step_losses_exchanged,
+        ),
+        Mistake(
+            "losses of afterwards",
+            "You return losses computed anew after the steps; return the values that were minimised.",
+            _step_losses_afterwards,
+        ),
+        Mistake(
+            "losses on the graph",
+            "You return tensors that still hang on the graph, which keeps it in memory for as long as the "
+            "history: return loss.item().",
+            _step_losses_on_the_graph,
+        ),
     ),
 )
 

@@ -1,4 +1,5 @@
 """The exercises of lesson 41: how near a restored picture is to the true one, and non-local means."""
+
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from ...ops import nl_means
 from ..engine import Case, Exercise, Mistake
 
 # psnr
+
 
 def _psnr_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -27,7 +29,12 @@ def _psnr_cases(seed):
     same = torch.rand(2, 3, generator=g)
     return [
         case("two pixels, one wrong by 2", [1.0, 0.5], [-1.0, 0.5], 2),
-        case("two rows of 8-bit levels", [[10.0, 250.0, 3.0], [128.0, 0.0, 77.0]], [[12.0, 247.0, 3.0], [120.0, 5.0, 76.0]], 255),
+        case(
+            "two rows of 8-bit levels",
+            [[10.0, 250.0, 3.0], [128.0, 0.0, 77.0]],
+            [[12.0, 247.0, 3.0], [120.0, 5.0, 76.0]],
+            255,
+        ),
         case("errors larger than the range: below 0 dB", [[0.0, 1.0], [0.5, 0.25]], [[3.0, -2.0], [0.5, -1.5]], 1.0),
         Case("equal pictures", (same, same.clone(), 1.5)),
         drawn("one grey picture", (1, 1, 7, 5), 0.1),
@@ -50,12 +57,12 @@ def _psnr_pixel_by_pixel(x, y, data_range):
     total = torch.zeros((), dtype=torch.float64)
     for a, b in zip(x.flatten(), y.flatten()):
         total = total + (a.double() - b.double()) ** 2
-    return 10 * torch.log10(data_range ** 2 * x.numel() / total)
+    return 10 * torch.log10(data_range**2 * x.numel() / total)
 
 
 def _psnr_by_numpy(x, y, data_range):
     with np.errstate(divide="ignore"):
-        return 10 * np.log10(data_range ** 2 / np.mean((x.numpy().astype(np.float64) - y.numpy()) ** 2))
+        return 10 * np.log10(data_range**2 / np.mean((x.numpy().astype(np.float64) - y.numpy()) ** 2))
 
 
 def _psnr_by_math(x, y, data_range):
@@ -69,83 +76,178 @@ def _of_errors(value):
 
 
 PSNR = Exercise(
-    name="psnr", lesson=41, points=1, minutes=6,
+    name="psnr",
+    lesson=41,
+    points=1,
+    minutes=6,
     docstring="""Peak signal-to-noise ratio: how small the error between two pictures is, in decibels.
 
 x, y: tensors of one shape, any number of axes. data_range: number above 0, the greatest minus the least possible value, such as
 2 for pictures in [-1, 1], even where this picture does not use all of it.
 Returns a scalar: 10 log10(data_range^2 / mean squared error), the mean taken once, over all elements of all pictures. It is
 negative where the error is larger than the range, and infinite for equal pictures.""",
-    reference=psnr, cases=_psnr_cases,
+    reference=psnr,
+    cases=_psnr_cases,
     alternatives={
-        "the library's mean squared error": lambda x, y, data_range: 10 * (data_range ** 2 / F.mse_loss(x, y)).log10(),
-        "a difference of logarithms": lambda x, y, data_range: 20 * math.log10(data_range) - 10 * torch.log10(_mse(x, y)),
+        "the library's mean squared error": lambda x, y, data_range: 10 * (data_range**2 / F.mse_loss(x, y)).log10(),
+        "a difference of logarithms": lambda x, y, data_range: (
+            20 * math.log10(data_range) - 10 * torch.log10(_mse(x, y))
+        ),
         "20 log10 of the root": lambda x, y, data_range: 20 * torch.log10(data_range / _mse(x, y).sqrt()),
-        "natural logarithm": lambda x, y, data_range: 10 / math.log(10) * (data_range ** 2 / _mse(x, y)).log(),
-        "the range divided out first": lambda x, y, data_range: -10 * torch.log10(torch.mean(((x - y) / data_range) ** 2)),
-        "by length": lambda x, y, data_range: 20 * torch.log10(data_range * x.numel() ** 0.5 / torch.linalg.vector_norm(x - y)),
+        "natural logarithm": lambda x, y, data_range: 10 / math.log(10) * (data_range**2 / _mse(x, y)).log(),
+        "the range divided out first": lambda x, y, data_range: (
+            -10 * torch.log10(torch.mean(((x - y) / data_range) ** 2))
+        ),
+        "by length": lambda x, y, data_range: (
+            20 * torch.log10(data_range * x.numel() ** 0.5 / torch.linalg.vector_norm(x - y))
+        ),
         "pixel by pixel, float64": _psnr_pixel_by_pixel,
         "NumPy": _psnr_by_numpy,
         "plain numbers": _psnr_by_math,
     },
     mistakes=(
-        Mistake("range not squared", "You divide data_range by the squared error; square the range too.",
-                _of_errors(lambda e, r: _decibels(r / e.square().mean()))),
-        Mistake("20 for 10", "You multiply by 20, which belongs to the root of the ratio; for a ratio of squares it is 10.",
-                _of_errors(lambda e, r: 2 * _decibels(r ** 2 / e.square().mean()))),
-        Mistake("10 forgotten", "You return bels; ten decibels are one bel, so multiply by 10.",
-                _of_errors(lambda e, r: _decibels(r ** 2 / e.square().mean()) / 10)),
-        Mistake("natural logarithm", "You use the natural logarithm; decibels use that to base 10.",
-                _of_errors(lambda e, r: 10 * (r ** 2 / e.square().mean()).log())),
-        Mistake("base 2", "You use the logarithm to base 2; decibels use that to base 10.",
-                _of_errors(lambda e, r: 10 * (r ** 2 / e.square().mean()).log2())),
-        Mistake("no logarithm", "You return the ratio itself; decibels are 10 times its logarithm.",
-                _of_errors(lambda e, r: r ** 2 / e.square().mean())),
-        Mistake("upside down", "You divide the error by the range, which changes the sign; more decibels mean a better picture.",
-                _of_errors(lambda e, r: _decibels(e.square().mean() / r ** 2))),
-        Mistake("root of the error", "You take the root of the mean squared error but square the range; both are squares or neither.",
-                _of_errors(lambda e, r: _decibels(r ** 2 / e.square().mean().sqrt()))),
-        Mistake("absolute error", "You take the mean of |x - y|; take the mean of the squares.",
-                _of_errors(lambda e, r: _decibels(r ** 2 / e.abs().mean().square()))),
-        Mistake("sum of squares", "You add up the squares; take their mean, or a larger picture always looks worse.",
-                _of_errors(lambda e, r: _decibels(r ** 2 / e.square().sum()))),
-        Mistake("mean before the square", "You take the mean before you square, so errors up and down cancel.",
-                _of_errors(lambda e, r: _decibels(r ** 2 / e.mean().square()))),
-        Mistake("variance of the error", "You subtract the mean error first; a picture that is too bright everywhere is wrong as well.",
-                _of_errors(lambda e, r: _decibels(r ** 2 / e.var(correction=0)))),
-        Mistake("divided by one less", "You divide the sum of squares by the count less one; a mean divides by the count.",
-                _of_errors(lambda e, r: _decibels(r ** 2 / (e.square().sum() / (e.numel() - 1))))),
-        Mistake("range ignored", "You leave out data_range, as if it were 1.",
-                _of_errors(lambda e, r: _decibels(1 / e.square().mean()))),
-        Mistake("always 255", "You use 255 whatever data_range says.", _of_errors(lambda e, r: _decibels(255 ** 2 / e.square().mean()))),
-        Mistake("always 2", "You use 2 whatever data_range says.", _of_errors(lambda e, r: _decibels(4 / e.square().mean()))),
-        Mistake("half the range", "You use half of data_range, the largest value of a picture in [-1, 1]; the peak is the whole range.",
-                _of_errors(lambda e, r: _decibels((r / 2) ** 2 / e.square().mean()))),
-        Mistake("the picture's own range", "You measure the range of this picture; data_range is that of all possible ones.",
-                lambda x, y, data_range: _decibels((x.max() - x.min()) ** 2 / _mse(x, y))),
-        Mistake("the picture's own peak", "You use the largest value of this picture; the peak is data_range.",
-                lambda x, y, data_range: _decibels(x.max() ** 2 / _mse(x, y))),
-        Mistake("signal for peak", "You divide the picture's mean square by the error's, the plain signal-to-noise ratio; here the peak "
-                "counts.", lambda x, y, data_range: _decibels(x.square().mean() / _mse(x, y))),
-        Mistake("each picture, then the mean", "You average the decibels of the pictures; average the squared errors of all of them, then "
-                "take one logarithm.", lambda x, y, data_range: _decibels(data_range ** 2 / (x - y).square().flatten(1).mean(1)).mean()
-                if x.ndim > 1 else psnr(x, y, data_range)),
-        Mistake("one value for each picture", "You return a value for each picture; the mean runs over the whole batch.",
-                lambda x, y, data_range: _decibels(data_range ** 2 / (x - y).square().flatten(1).mean(1))
-                if x.ndim > 1 else psnr(x, y, data_range)),
-        Mistake("an epsilon", "You add a small number to the error, so equal pictures come out finite and faint noise misjudged.",
-                _of_errors(lambda e, r: _decibels(r ** 2 / (e.square().mean() + 1e-8)))),
-        Mistake("never below 0", "You cut negative values off; where the error is larger than the range they are right.",
-                lambda x, y, data_range: psnr(x, y, data_range).clamp(min=0)),
-        Mistake("capped at 100", "You cap the result at 100 dB; equal pictures are infinitely near.",
-                lambda x, y, data_range: psnr(x, y, data_range).clamp(max=100)),
-        Mistake("data clipped", "You clip the pictures to [0, 1] first; the values count as they are.",
-                lambda x, y, data_range: psnr(x.clamp(0, 1), y.clamp(0, 1), data_range)),
+        Mistake(
+            "range not squared",
+            "You divide data_range by the squared error; square the range too.",
+            _of_errors(lambda e, r: _decibels(r / e.square().mean())),
+        ),
+        Mistake(
+            "20 for 10",
+            "You multiply by 20, which belongs to the root of the ratio; for a ratio of squares it is 10.",
+            _of_errors(lambda e, r: 2 * _decibels(r**2 / e.square().mean())),
+        ),
+        Mistake(
+            "10 forgotten",
+            "You return bels; ten decibels are one bel, so multiply by 10.",
+            _of_errors(lambda e, r: _decibels(r**2 / e.square().mean()) / 10),
+        ),
+        Mistake(
+            "natural logarithm",
+            "You use the natural logarithm; decibels use that to base 10.",
+            _of_errors(lambda e, r: 10 * (r**2 / e.square().mean()).log()),
+        ),
+        Mistake(
+            "base 2",
+            "You use the logarithm to base 2; decibels use that to base 10.",
+            _of_errors(lambda e, r: 10 * (r**2 / e.square().mean()).log2()),
+        ),
+        Mistake(
+            "no logarithm",
+            "You return the ratio itself; decibels are 10 times its logarithm.",
+            _of_errors(lambda e, r: r**2 / e.square().mean()),
+        ),
+        Mistake(
+            "upside down",
+            "You divide the error by the range, which changes the sign; more decibels mean a better picture.",
+            _of_errors(lambda e, r: _decibels(e.square().mean() / r**2)),
+        ),
+        Mistake(
+            "root of the error",
+            "You take the root of the mean squared error but square the range; both are squares or neither.",
+            _of_errors(lambda e, r: _decibels(r**2 / e.square().mean().sqrt())),
+        ),
+        Mistake(
+            "absolute error",
+            "You take the mean of |x - y|; take the mean of the squares.",
+            _of_errors(lambda e, r: _decibels(r**2 / e.abs().mean().square())),
+        ),
+        Mistake(
+            "sum of squares",
+            "You add up the squares; take their mean, or a larger picture always looks worse.",
+            _of_errors(lambda e, r: _decibels(r**2 / e.square().sum())),
+        ),
+        Mistake(
+            "mean before the square",
+            "You take the mean before you square, so errors up and down cancel.",
+            _of_errors(lambda e, r: _decibels(r**2 / e.mean().square())),
+        ),
+        Mistake(
+            "variance of the error",
+            "You subtract the mean error first; a picture that is too bright everywhere is wrong as well.",
+            _of_errors(lambda e, r: _decibels(r**2 / e.var(correction=0))),
+        ),
+        Mistake(
+            "divided by one less",
+            "You divide the sum of squares by the count less one; a mean divides by the count.",
+            _of_errors(lambda e, r: _decibels(r**2 / (e.square().sum() / (e.numel() - 1)))),
+        ),
+        Mistake(
+            "range ignored",
+            "You leave out data_range, as if it were 1.",
+            _of_errors(lambda e, r: _decibels(1 / e.square().mean())),
+        ),
+        Mistake(
+            "always 255",
+            "You use 255 whatever data_range says.",
+            _of_errors(lambda e, r: _decibels(255**2 / e.square().mean())),
+        ),
+        Mistake(
+            "always 2", "You use 2 whatever data_range says.", _of_errors(lambda e, r: _decibels(4 / e.square().mean()))
+        ),
+        Mistake(
+            "half the range",
+            "You use half of data_range, the largest value of a picture in [-1, 1]; the peak is the whole range.",
+            _of_errors(lambda e, r: _decibels((r / 2) ** 2 / e.square().mean())),
+        ),
+        Mistake(
+            "the picture's own range",
+            "You measure the range of this picture; data_range is that of all possible ones.",
+            lambda x, y, data_range: _decibels((x.max() - x.min()) ** 2 / _mse(x, y)),
+        ),
+        Mistake(
+            "the picture's own peak",
+            "You use the largest value of this picture; the peak is data_range.",
+            lambda x, y, data_range: _decibels(x.max() ** 2 / _mse(x, y)),
+        ),
+        Mistake(
+            "signal for peak",
+            "You divide the picture's mean square by the error's, the plain signal-to-noise ratio; here the peak "
+            "counts.",
+            lambda x, y, data_range: _decibels(x.square().mean() / _mse(x, y)),
+        ),
+        Mistake(
+            "each picture, then the mean",
+            "You average the decibels of the pictures; average the squared errors of all of them, then "
+            "take one logarithm.",
+            lambda x, y, data_range: (
+                _decibels(data_range**2 / (x - y).square().flatten(1).mean(1)).mean()
+                if x.ndim > 1
+                else psnr(x, y, data_range)
+            ),
+        ),
+        Mistake(
+            "one value for each picture",
+            "You return a value for each picture; the mean runs over the whole batch.",
+            lambda x, y, data_range: (
+                _decibels(data_range**2 / (x - y).square().flatten(1).mean(1)) if x.ndim > 1 else psnr(x, y, data_range)
+            ),
+        ),
+        Mistake(
+            "an epsilon",
+            "You add a small number to the error, so equal pictures come out finite and faint noise misjudged.",
+            _of_errors(lambda e, r: _decibels(r**2 / (e.square().mean() + 1e-8))),
+        ),
+        Mistake(
+            "never below 0",
+            "You cut negative values off; where the error is larger than the range they are right.",
+            lambda x, y, data_range: psnr(x, y, data_range).clamp(min=0),
+        ),
+        Mistake(
+            "capped at 100",
+            "You cap the result at 100 dB; equal pictures are infinitely near.",
+            lambda x, y, data_range: psnr(x, y, data_range).clamp(max=100),
+        ),
+        Mistake(
+            "data clipped",
+            "You clip the pictures to [0, 1] first; the values count as they are.",
+            lambda x, y, data_range: psnr(x.clamp(0, 1), y.clamp(0, 1), data_range),
+        ),
     ),
 )
 
 
 # nl_means
+
 
 def _means_cases(seed):
     """Every image has room for the mistakes that take a side for a radius, so that they are seen by their values."""
@@ -160,8 +262,13 @@ def _means_cases(seed):
     steps = torch.arange(7.0)[:, None] // 4 + torch.arange(8.0) // 5
     return [
         case("patches of 3 pixels in windows of 3", randn(7, 9), 3, 3, 1.1),
-        case("a single bright pixel, patches of one pixel", [[0.0, 0, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]],
-             1, 3, 1.0),
+        case(
+            "a single bright pixel, patches of one pixel",
+            [[0.0, 0, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]],
+            1,
+            3,
+            1.0,
+        ),
         case("a window of one pixel", [[1.0, 2, 3, 5], [-4, 0, 2, 1], [7, 3, -1, 6], [2, 9, 4, 8]], 1, 1, 0.5),
         case("patches of one pixel", randn(6, 5), 1, 3, 0.8),
         case("patches of 3 pixels in windows of 5", randn(7, 8), 3, 5, 0.9),
@@ -187,7 +294,7 @@ def _patches(padded, patch):
 def _near(patches, window):
     """(window * window, P, H, W): the patches around every pixel of each window."""
     height, width = (n - window + 1 for n in patches.shape[-2:])
-    return torch.stack([patches[:, i:i + height, j:j + width] for i in range(window) for j in range(window)])
+    return torch.stack([patches[:, i : i + height, j : j + width] for i in range(window) for j in range(window)])
 
 
 def _in_one_piece(image, patch, window, h, mode="reflect"):
@@ -207,6 +314,7 @@ def _average(near, weights):
 
 def _weighted_by(weigh, mode="reflect"):
     """Non-local means with the weights weigh(difference of the patches (Q, P, H, W), h), and a border by numpy.pad's mode."""
+
     def function(image, patch, window, h):
         near, own = _in_one_piece(image, patch, window, h, mode)
         return _average(near, weigh(near - own, h))
@@ -216,23 +324,24 @@ def _weighted_by(weigh, mode="reflect"):
 
 def _combined_by(combine):
     """The right weights, then combine(near, weights)."""
+
     def function(image, patch, window, h):
         near, own = _in_one_piece(image, patch, window, h)
-        return combine(near, torch.exp(-_mean_square(near - own) / h ** 2))
+        return combine(near, torch.exp(-_mean_square(near - own) / h**2))
 
     return function
 
 
-_means = _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference) / h ** 2))
+_means = _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference) / h**2))
 
 
 def _bordered(mode):
-    return _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference) / h ** 2), mode)
+    return _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference) / h**2), mode)
 
 
 def _means_by_softmax(image, patch, window, h):
     near, own = _in_one_piece(image, patch, window, h)
-    weights = torch.softmax(-_mean_square(near - own) / h ** 2, 0)
+    weights = torch.softmax(-_mean_square(near - own) / h**2, 0)
     return torch.einsum("qij,qij->ij", weights, near[:, patch * patch // 2])
 
 
@@ -244,12 +353,12 @@ def _means_by_loops(image, patch, window, h, overwrite=False):
     out = np.empty(image.shape)
     for i, j in np.ndindex(*out.shape):
         y, x = i + border, j + border
-        own = padded[y - around:y + around + 1, x - around:x + around + 1]
+        own = padded[y - around : y + around + 1, x - around : x + around + 1]
         total = weights = 0.0
         for v in range(y - reach, y + reach + 1):
             for u in range(x - reach, x + reach + 1):
-                other = padded[v - around:v + around + 1, u - around:u + around + 1]
-                weight = math.exp(-((own - other) ** 2).mean() / h ** 2)
+                other = padded[v - around : v + around + 1, u - around : u + around + 1]
+                weight = math.exp(-((own - other) ** 2).mean() / h**2)
                 total, weights = total + weight * padded[v, u], weights + weight
         out[i, j] = total / weights
         if overwrite:
@@ -260,9 +369,10 @@ def _means_by_loops(image, patch, window, h, overwrite=False):
 def _means_by_windows(image, patch, window, h):
     """NumPy's windows of windows, float64."""
     padded = np.pad(image.numpy().astype(np.float64), window // 2 + patch // 2, mode="reflect")
-    near = sliding_window_view(sliding_window_view(padded, (patch, patch)), (window, window), axis=(0, 1))      # (H, W, p, p, w, w)
+    # (H, W, p, p, w, w)
+    near = sliding_window_view(sliding_window_view(padded, (patch, patch)), (window, window), axis=(0, 1))
     own = near[..., window // 2, window // 2][..., None, None]
-    weights = np.exp(-((near - own) ** 2).mean((2, 3)) / h ** 2)
+    weights = np.exp(-((near - own) ** 2).mean((2, 3)) / h**2)
     return (weights * near[:, :, patch // 2, patch // 2]).sum((2, 3)) / weights.sum((2, 3))
 
 
@@ -270,57 +380,59 @@ def _means_by_matrix(image, patch, window, h):
     """One row of weights over all pixels of the padded image for each pixel, most of them 0."""
     reach, (height, width) = window // 2, image.shape
     patches = _patches(_padded(image, reach + patch // 2, "reflect"), patch)
-    place = torch.cartesian_prod(*(torch.arange(n) for n in patches.shape[1:]))                                 # (M, 2)
+    place = torch.cartesian_prod(*(torch.arange(n) for n in patches.shape[1:]))  # (M, 2)
     own = ((place >= reach) & (place < torch.tensor([height, width]) + reach)).all(1)
-    everything = patches.flatten(1).T                                                                           # (M, P)
+    everything = patches.flatten(1).T  # (M, P)
     close = ((place[own, None] - place).abs() <= reach).all(-1)
     distance = (everything[own, None] - everything).square().mean(-1)
-    weights = torch.where(close, torch.exp(-distance / h ** 2), 0)
+    weights = torch.where(close, torch.exp(-distance / h**2), 0)
     return (weights @ everything[:, patch * patch // 2] / weights.sum(1)).view(height, width)
 
 
 def _means_by_shifts(image, patch, window, h):
     """The padded image shifted by each step; its differences averaged by a convolution."""
     reach, around, (height, width) = window // 2, patch // 2, image.shape
-    padded, kernel = _padded(image, reach + around, "reflect"), torch.full((1, 1, patch, patch), 1 / patch ** 2)
+    padded, kernel = _padded(image, reach + around, "reflect"), torch.full((1, 1, patch, patch), 1 / patch**2)
     rows, columns = slice(reach + around, reach + around + height), slice(reach + around, reach + around + width)
     inner = slice(reach, reach + height), slice(reach, reach + width)
     pairs = []
     for dy in range(-reach, reach + 1):
         for dx in range(-reach, reach + 1):
-            shifted = padded.roll((-dy, -dx), (0, 1))                    # what comes round the edge stays outside `inner`
+            shifted = padded.roll((-dy, -dx), (0, 1))  # what comes round the edge stays outside `inner`
             distance = F.conv2d((padded - shifted).square()[None, None], kernel)[0, 0][inner]
-            pairs.append((torch.exp(-distance / h ** 2), shifted[rows, columns]))
+            pairs.append((torch.exp(-distance / h**2), shifted[rows, columns]))
     weights, values = (torch.stack(side) for side in zip(*pairs))
     return (weights * values).sum(0) / weights.sum(0)
 
 
 def _means_one_short(image, patch, window, h):
     near, own = _in_one_piece(image, patch, window, h)
-    keep = torch.tensor([i for i in range(window * window) if (i % window < window - 1 and i // window < window - 1) or window == 1])
-    return _average(near[keep], torch.exp(-_mean_square(near[keep] - own) / h ** 2))
+    keep = torch.tensor(
+        [i for i in range(window * window) if (i % window < window - 1 and i // window < window - 1) or window == 1]
+    )
+    return _average(near[keep], torch.exp(-_mean_square(near[keep] - own) / h**2))
 
 
 def _means_whole_windows_only(image, patch, window, h):
     border = window // 2 + patch // 2
     full = nl_means(image, patch, window, h)
-    return full[border:full.shape[0] - border, border:full.shape[1] - border]
+    return full[border : full.shape[0] - border, border : full.shape[1] - border]
 
 
 def _means_padded_twice(image, patch, window, h):
     near = _near(_patches(_padded(_padded(image, window // 2, "reflect"), patch // 2, "reflect"), patch), window)
-    return _average(near, torch.exp(-_mean_square(near - near[window * window // 2]) / h ** 2))
+    return _average(near, torch.exp(-_mean_square(near - near[window * window // 2]) / h**2))
 
 
 def _means_with_whole_patches_reflected(image, patch, window, h):
     patches = _patches(_padded(image, patch // 2, "reflect"), patch)
     near = _near(torch.stack([_padded(p, window // 2, "reflect") for p in patches]), window)
-    return _average(near, torch.exp(-_mean_square(near - patches) / h ** 2))
+    return _average(near, torch.exp(-_mean_square(near - patches) / h**2))
 
 
 def _means_padded_with_zeros(image, patch, window, h):
     near = _near(_patches(F.pad(image, [window // 2 + patch // 2] * 4), patch), window)
-    return _average(near, torch.exp(-_mean_square(near - near[window * window // 2]) / h ** 2))
+    return _average(near, torch.exp(-_mean_square(near - near[window * window // 2]) / h**2))
 
 
 def _without_the_middle(weights):
@@ -330,7 +442,10 @@ def _without_the_middle(weights):
 
 
 MEANS = Exercise(
-    name="nl_means", lesson=41, points=5, minutes=30,
+    name="nl_means",
+    lesson=41,
+    points=5,
+    minutes=30,
     docstring="""Non-local means: each pixel becomes the weighted mean of the pixels around it whose own surroundings look like its own.
 
 image: (H, W), grey, any range. patch: odd side of the squares that are compared. window: odd side of the square, centred on the
@@ -340,7 +455,8 @@ around p. The result at p is the sum of weight times pixel over its window, divi
 First reflect the image by patch // 2 + window // 2 on each side, the border pixel itself not repeated (numpy.pad's and
 torch.nn.functional.pad's mode "reflect"); all patches and windows are cut from that. H and W exceed that border.
 Returns (H, W).""",
-    reference=nl_means, cases=_means_cases,
+    reference=nl_means,
+    cases=_means_cases,
     alternatives={
         "all patches at once": _means,
         "softmax": _means_by_softmax,
@@ -350,63 +466,151 @@ Returns (H, W).""",
         "shifted images": _means_by_shifts,
     },
     mistakes=(
-        Mistake("sum over the patch", "You add up the squared differences of a patch; take their mean, or h means another thing for each "
-                "size of patch.", _weighted_by(lambda difference, h: torch.exp(-difference.square().sum(1) / h ** 2))),
-        Mistake("h not squared", "You divide by h; divide by its square.",
-                _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference) / h))),
-        Mistake("twice h squared", "You divide by 2 h^2, as in a normal density; here it is h^2.",
-                _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference) / (2 * h ** 2)))),
-        Mistake("multiplied by h squared", "You multiply the distance by h^2; divide by it, so that a larger h smooths more.",
-                _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference) * h ** 2))),
-        Mistake("h ignored", "You leave out h.", _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference)))),
-        Mistake("no minus", "You leave out the minus, so the least similar patches weigh most.",
-                _weighted_by(lambda difference, h: torch.exp(_mean_square(difference) / h ** 2))),
-        Mistake("root of the distance", "You take the root of the mean squared difference; the exponent holds the square itself.",
-                _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference).sqrt() / h))),
-        Mistake("absolute differences", "You take the mean of absolute differences; square them.",
-                _weighted_by(lambda difference, h: torch.exp(-difference.abs().mean(1) / h ** 2))),
-        Mistake("means compared", "You compare the patches' means, so a stripe equals a plain patch; compare pixel by pixel, then average.",
-                _weighted_by(lambda difference, h: torch.exp(-difference.mean(1).square() / h ** 2))),
-        Mistake("rational weight", "You use 1 / (1 + d / h^2); the weight is exp(-d / h^2).",
-                _weighted_by(lambda difference, h: 1 / (1 + _mean_square(difference) / h ** 2))),
-        Mistake("all weigh the same", "You give every pixel of the window the same weight, which blurs edges away.",
-                _weighted_by(lambda difference, h: torch.ones_like(difference[:, 0]))),
-        Mistake("itself left out", "You leave the pixel itself out of its mean; it is one of its window, with weight 1.",
-                _weighted_by(lambda difference, h: _without_the_middle(torch.exp(-_mean_square(difference) / h ** 2)))),
-        Mistake("not divided", "You return the weighted sum; divide it by the sum of the weights.",
-                _combined_by(lambda near, weights: (weights * near[:, near.shape[1] // 2]).sum(0))),
-        Mistake("divided by the count", "You divide by the number of pixels in the window; divide by the sum of the weights.",
-                _combined_by(lambda near, weights: (weights * near[:, near.shape[1] // 2]).mean(0))),
-        Mistake("corner of the patch", "You average the patches' top left pixels, which moves the picture; average their centres.",
-                _combined_by(lambda near, weights: (weights * near[:, 0]).sum(0) / weights.sum(0))),
-        Mistake("mean of the patch", "You average the means of the patches, which blurs; average their centre pixels.",
-                _combined_by(lambda near, weights: (weights * near.mean(1)).sum(0) / weights.sum(0))),
-        Mistake("single pixels compared", "You compare single pixels; compare the patches around them.",
-                lambda image, patch, window, h: nl_means(image, 1, window, h)),
-        Mistake("patch and window exchanged", "You exchanged patch and window: patches are compared, windows are searched.",
-                lambda image, patch, window, h: nl_means(image, window, patch, h)),
-        Mistake("window as a radius", "You go `window` pixels to each side; it is the whole side, so go window // 2.",
-                lambda image, patch, window, h: nl_means(image, patch, 2 * window + 1, h)),
-        Mistake("patch as a radius", "You cut patches that go `patch` pixels to each side; it is the whole side, so go patch // 2.",
-                lambda image, patch, window, h: nl_means(image, 2 * patch + 1, window, h)),
-        Mistake("window one short", "You stop one row and one column early: range(-r, r) leaves out r.", _means_one_short),
-        Mistake("padded with zeros", "You pad with zeros, which darkens or brightens the border; reflect the image.",
-                _means_padded_with_zeros),
+        Mistake(
+            "sum over the patch",
+            "You add up the squared differences of a patch; take their mean, or h means another thing for each "
+            "size of patch.",
+            _weighted_by(lambda difference, h: torch.exp(-difference.square().sum(1) / h**2)),
+        ),
+        Mistake(
+            "h not squared",
+            "You divide by h; divide by its square.",
+            _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference) / h)),
+        ),
+        Mistake(
+            "twice h squared",
+            "You divide by 2 h^2, as in a normal density; here it is h^2.",
+            _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference) / (2 * h**2))),
+        ),
+        Mistake(
+            "multiplied by h squared",
+            "You multiply the distance by h^2; divide by it, so that a larger h smooths more.",
+            _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference) * h**2)),
+        ),
+        Mistake(
+            "h ignored", "You leave out h.", _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference)))
+        ),
+        Mistake(
+            "no minus",
+            "You leave out the minus, so the least similar patches weigh most.",
+            _weighted_by(lambda difference, h: torch.exp(_mean_square(difference) / h**2)),
+        ),
+        Mistake(
+            "root of the distance",
+            "You take the root of the mean squared difference; the exponent holds the square itself.",
+            _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference).sqrt() / h)),
+        ),
+        Mistake(
+            "absolute differences",
+            "You take the mean of absolute differences; square them.",
+            _weighted_by(lambda difference, h: torch.exp(-difference.abs().mean(1) / h**2)),
+        ),
+        Mistake(
+            "means compared",
+            "You compare the patches' means, so a stripe equals a plain patch; compare pixel by pixel, then average.",
+            _weighted_by(lambda difference, h: torch.exp(-difference.mean(1).square() / h**2)),
+        ),
+        Mistake(
+            "rational weight",
+            "You use 1 / (1 + d / h^2); the weight is exp(-d / h^2).",
+            _weighted_by(lambda difference, h: 1 / (1 + _mean_square(difference) / h**2)),
+        ),
+        Mistake(
+            "all weigh the same",
+            "You give every pixel of the window the same weight, which blurs edges away.",
+            _weighted_by(lambda difference, h: torch.ones_like(difference[:, 0])),
+        ),
+        Mistake(
+            "itself left out",
+            "You leave the pixel itself out of its mean; it is one of its window, with weight 1.",
+            _weighted_by(lambda difference, h: _without_the_middle(torch.exp(-_mean_square(difference) / h**2))),
+        ),
+        Mistake(
+            "not divided",
+            "You return the weighted sum; divide it by the sum of the weights.",
+            _combined_by(lambda near, weights: (weights * near[:, near.shape[1] // 2]).sum(0)),
+        ),
+        Mistake(
+            "divided by the count",
+            "You divide by the number of pixels in the window; divide by the sum of the weights.",
+            _combined_by(lambda near, weights: (weights * near[:, near.shape[1] // 2]).mean(0)),
+        ),
+        Mistake(
+            "corner of the patch",
+            "You average the patches' top left pixels, which moves the picture; average their centres.",
+            _combined_by(lambda near, weights: (weights * near[:, 0]).sum(0) / weights.sum(0)),
+        ),
+        Mistake(
+            "mean of the patch",
+            "You average the means of the patches, which blurs; average their centre pixels.",
+            _combined_by(lambda near, weights: (weights * near.mean(1)).sum(0) / weights.sum(0)),
+        ),
+        Mistake(
+            "single pixels compared",
+            "You compare single pixels; compare the patches around them.",
+            lambda image, patch, window, h: nl_means(image, 1, window, h),
+        ),
+        Mistake(
+            "patch and window exchanged",
+            "You exchanged patch and window: patches are compared, windows are searched.",
+            lambda image, patch, window, h: nl_means(image, window, patch, h),
+        ),
+        Mistake(
+            "window as a radius",
+            "You go `window` pixels to each side; it is the whole side, so go window // 2.",
+            lambda image, patch, window, h: nl_means(image, patch, 2 * window + 1, h),
+        ),
+        Mistake(
+            "patch as a radius",
+            "You cut patches that go `patch` pixels to each side; it is the whole side, so go patch // 2.",
+            lambda image, patch, window, h: nl_means(image, 2 * patch + 1, window, h),
+        ),
+        Mistake(
+            "window one short", "You stop one row and one column early: range(-r, r) leaves out r.", _means_one_short
+        ),
+        Mistake(
+            "padded with zeros",
+            "You pad with zeros, which darkens or brightens the border; reflect the image.",
+            _means_padded_with_zeros,
+        ),
         Mistake("border repeated", "You pad by repeating the border pixel; reflect the image.", _bordered("edge")),
-        Mistake("border pixel mirrored too", "You mirror the border pixel as well, so it stands there twice; mode \"reflect\" does not "
-                "repeat it.", _bordered("symmetric")),
-        Mistake("round the edge", "You let patches and windows come round the opposite edge, as torch.roll does; reflect the image.",
-                _bordered("wrap")),
-        Mistake("reflected twice", "You reflect by window // 2 and the result by patch // 2; one reflection by their sum gives other "
-                "pixels outside.", _means_padded_twice),
-        Mistake("patches reflected whole", "You cut the patches first and reflect them as they are; beyond the border the patches are "
-                "mirrored too, so reflect the image first.", _means_with_whole_patches_reflected),
-        Mistake("border cut off", "You return only the pixels whose windows fit; reflect the image, so that all H x W pixels have one.",
-                _means_whole_windows_only),
-        Mistake("results read again", "You overwrite pixels that later ones still compare; read from the given image, write into another.",
-                lambda image, patch, window, h: _means_by_loops(image, patch, window, h, overwrite=True)),
-        Mistake("two axes too many", "You return the batch and channel axes that F.pad wanted; the result is (H, W).",
-                lambda image, patch, window, h: nl_means(image, patch, window, h)[None, None]),
+        Mistake(
+            "border pixel mirrored too",
+            'You mirror the border pixel as well, so it stands there twice; mode "reflect" does not repeat it.',
+            _bordered("symmetric"),
+        ),
+        Mistake(
+            "round the edge",
+            "You let patches and windows come round the opposite edge, as torch.roll does; reflect the image.",
+            _bordered("wrap"),
+        ),
+        Mistake(
+            "reflected twice",
+            "You reflect by window // 2 and the result by patch // 2; one reflection by their sum gives other "
+            "pixels outside.",
+            _means_padded_twice,
+        ),
+        Mistake(
+            "patches reflected whole",
+            "You cut the patches first and reflect them as they are; beyond the border the patches are "
+            "mirrored too, so reflect the image first.",
+            _means_with_whole_patches_reflected,
+        ),
+        Mistake(
+            "border cut off",
+            "You return only the pixels whose windows fit; reflect the image, so that all H x W pixels have one.",
+            _means_whole_windows_only,
+        ),
+        Mistake(
+            "results read again",
+            "You overwrite pixels that later ones still compare; read from the given image, write into another.",
+            lambda image, patch, window, h: _means_by_loops(image, patch, window, h, overwrite=True),
+        ),
+        Mistake(
+            "two axes too many",
+            "You return the batch and channel axes that F.pad wanted; the result is (H, W).",
+            lambda image, patch, window, h: nl_means(image, patch, window, h)[None, None],
+        ),
     ),
 )
 

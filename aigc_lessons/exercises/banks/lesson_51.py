@@ -1,4 +1,5 @@
 """The exercises of lesson 51: Fréchet distance, Inception Score, kernel distance, precision and recall."""
+
 import itertools
 import math
 
@@ -11,12 +12,15 @@ from ..engine import Case, Exercise, Mistake
 
 # frechet_distance
 
+
 def _frechet_cases(seed):
     """Gradients to the means only: covariances are symmetric, and off those matrices correct answers differ."""
     g = torch.Generator().manual_seed(seed)
 
     def case(label, mu1, cov1, mu2, cov2, gradients=(0, 2)):
-        return Case(label, tuple(torch.as_tensor(v, dtype=torch.float32) for v in (mu1, cov1, mu2, cov2)), gradients=gradients)
+        return Case(
+            label, tuple(torch.as_tensor(v, dtype=torch.float32) for v in (mu1, cov1, mu2, cov2)), gradients=gradients
+        )
 
     def symmetric(d):
         a = torch.randn(d, d, generator=g)
@@ -28,7 +32,9 @@ def _frechet_cases(seed):
         return (cov + cov.T) / 2
 
     def drawn(label, d):
-        return case(label, torch.randn(d, generator=g), covariance(d), torch.randn(d, generator=g) + 0.5, 2 * covariance(d))
+        return case(
+            label, torch.randn(d, generator=g), covariance(d), torch.randn(d, generator=g) + 0.5, 2 * covariance(d)
+        )
 
     def alike(label, d):
         """Traces near a million, a distance near 1: what float32 leaves of it is rounding. One case might hit it by luck, two do not."""
@@ -41,12 +47,24 @@ def _frechet_cases(seed):
         return a @ a.T
 
     far = torch.arange(1.0, 9.0) + torch.rand(8, generator=g)
-    below = [[1.0, 1.0 + 2 ** -23], [1.0 + 2 ** -23, 1.0]]         # the eigenvalue that should be 0 is -1e-7
+    below = [[1.0, 1.0 + 2**-23], [1.0 + 2**-23, 1.0]]  # the eigenvalue that should be 0 is -1e-7
     return [
         case("one dimension: means 1 and -1, deviations 2 and 1", [1.0], [[4.0]], [-1.0], [[1.0]]),
-        case("two dimensions that do not depend on each other", [0.0, 3.0], [[4.0, 0.0], [0.0, 1.0]], [1.0, 1.0], [[1.0, 0.0], [0.0, 9.0]]),
-        case("equal means, covariances that do not commute", [1.0, 2.0], [[2.0, 1.0], [1.0, 1.0]], [1.0, 2.0], [[1.0, -1.0], [-1.0, 3.0]],
-             gradients=()),
+        case(
+            "two dimensions that do not depend on each other",
+            [0.0, 3.0],
+            [[4.0, 0.0], [0.0, 1.0]],
+            [1.0, 1.0],
+            [[1.0, 0.0], [0.0, 9.0]],
+        ),
+        case(
+            "equal means, covariances that do not commute",
+            [1.0, 2.0],
+            [[2.0, 1.0], [1.0, 1.0]],
+            [1.0, 2.0],
+            [[1.0, -1.0], [-1.0, 3.0]],
+            gradients=(),
+        ),
         drawn("four dimensions", 4),
         drawn("seven dimensions", 7),
         alike("large covariances, almost alike", 5),
@@ -54,8 +72,20 @@ def _frechet_cases(seed):
         case("one point and a Gaussian", [12.0, 16.0], [[0.0, 0.0], [0.0, 0.0]], [0.0, 0.0], [[2.0, 1.0], [1.0, 1.0]]),
         case("two points", [1.0, -2.0, 0.5], torch.zeros(3, 3), [0.0, 1.0, 0.0], torch.zeros(3, 3)),
         case("singular: three and five directions of eight", far, few(8, 3), -far, few(8, 5)),
-        case("an eigenvalue of cov1 that rounding has left below 0", [6.0, 0.0], below, [0.0, 8.0], [[2.0, 1.0], [1.0, 3.0]]),
-        case("an eigenvalue of cov2 that rounding has left below 0", [6.0, 0.0], [[2.0, -1.0], [-1.0, 3.0]], [0.0, 8.0], below),
+        case(
+            "an eigenvalue of cov1 that rounding has left below 0",
+            [6.0, 0.0],
+            below,
+            [0.0, 8.0],
+            [[2.0, 1.0], [1.0, 3.0]],
+        ),
+        case(
+            "an eigenvalue of cov2 that rounding has left below 0",
+            [6.0, 0.0],
+            [[2.0, -1.0], [-1.0, 3.0]],
+            [0.0, 8.0],
+            below,
+        ),
     ]
 
 
@@ -76,9 +106,14 @@ def _shared(cov1, cov2):
     return torch.linalg.eigvalsh(_between(cov1, cov2)).clamp(min=0).sqrt().sum()
 
 
-def _frechet_with(shared=_shared, means=lambda difference: difference.square().sum(),
-                  together=lambda means, traces, shared: means + traces - 2 * shared, dtype=torch.float64):
+def _frechet_with(
+    shared=_shared,
+    means=lambda difference: difference.square().sum(),
+    together=lambda means, traces, shared: means + traces - 2 * shared,
+    dtype=torch.float64,
+):
     """The distance with another step."""
+
     def distance(mu1, cov1, mu2, cov2):
         mu1, cov1, mu2, cov2 = (t.to(dtype) for t in (mu1, cov1, mu2, cov2))
         return together(means(mu1 - mu2), cov1.trace() + cov2.trace(), shared(cov1, cov2))
@@ -122,83 +157,182 @@ def _shared_by_cholesky(cov1, cov2):
 
 
 FRECHET = Exercise(
-    name="frechet_distance", lesson=51, points=3, minutes=15,
+    name="frechet_distance",
+    lesson=51,
+    points=3,
+    minutes=15,
     docstring="""Squared Fréchet distance of two Gaussians: |mu1 - mu2|^2 + trace(cov1 + cov2 - 2 (cov1 cov2)^(1/2)).
 
 mu1, mu2: (D,), the means. cov1, cov2: (D, D), the covariances, symmetric. (cov1 cov2)^(1/2) is the matrix whose square is cov1 cov2;
 its trace is the sum of the roots of the eigenvalues of cov1 cov2, which are real and not negative.
 Returns a scalar, at least 0. Work in float64: large traces nearly cancel. Covariances may be singular, even all zeros, and
 rounding may have left an eigenvalue just below 0, which counts as 0: the result is finite there too.""",
-    reference=frechet_distance, cases=_frechet_cases,
+    reference=frechet_distance,
+    cases=_frechet_cases,
     alternatives={
         "the root of cov2 in place of cov1's": lambda mu1, cov1, mu2, cov2: frechet_distance(mu2, cov2, mu1, cov1),
-        "eigenvalues of the product": _frechet_with(lambda cov1, cov2: torch.linalg.eigvals(cov1 @ cov2).sqrt().real.sum()),
+        "eigenvalues of the product": _frechet_with(
+            lambda cov1, cov2: torch.linalg.eigvals(cov1 @ cov2).sqrt().real.sum()
+        ),
         "singular values of the product of the roots": _frechet_with(_shared_by_svd),
         "the root as a matrix": _frechet_with(_shared_of_matrix),
         "NumPy": _frechet_by_numpy,
         "a tiny offset, as in published code": _frechet_with(_shared_with_offset),
-        "one trace of everything": lambda mu1, cov1, mu2, cov2: (mu1.double() - mu2.double()) @ (mu1.double() - mu2.double()) + (
-            cov1.double() + cov2.double() - 2 * _root(_between(cov1.double(), cov2.double()))).trace(),
+        "one trace of everything": lambda mu1, cov1, mu2, cov2: (
+            (mu1.double() - mu2.double()) @ (mu1.double() - mu2.double())
+            + (cov1.double() + cov2.double() - 2 * _root(_between(cov1.double(), cov2.double()))).trace()
+        ),
     },
     mistakes=(
-        Mistake("no root", "You subtract twice the trace of cov1 cov2; take the matrix root of the product first.",
-                _frechet_with(lambda cov1, cov2: (cov1 @ cov2).trace())),
-        Mistake("root of each element", "You take the root of each element of cov1 cov2; the root of a matrix is the one whose square "
-                "it is, found through eigenvalues.", _frechet_with(lambda cov1, cov2: (cov1 @ cov2).sqrt().trace())),
-        Mistake("elements multiplied", "You multiply the covariances element by element; cov1 cov2 is a matrix product.",
-                _frechet_with(lambda cov1, cov2: _root(cov1 * cov2).trace())),
-        Mistake("root of the trace", "You take the root of the trace of cov1 cov2; take the trace of the matrix root.",
-                _frechet_with(lambda cov1, cov2: (cov1 @ cov2).trace().clamp(min=0).sqrt())),
-        Mistake("root of the sum", "You take the root of cov1 + cov2; it is the root of their product.",
-                _frechet_with(lambda cov1, cov2: _root(cov1 + cov2).trace())),
-        Mistake("a root for each", "You multiply the roots of the two covariances, which is the root of their product only if they commute.",
-                _frechet_with(lambda cov1, cov2: (_root(cov1) @ _root(cov2)).trace())),
-        Mistake("eigenvalues paired by size", "You multiply the eigenvalues of cov1 with those of cov2; you need the eigenvalues of the "
-                "product.", _frechet_with(lambda cov1, cov2: (
-                    torch.linalg.eigvalsh(cov1).clamp(min=0) * torch.linalg.eigvalsh(cov2).clamp(min=0)).sqrt().sum())),
-        Mistake("singular values", "You take the singular values of cov1 cov2, which are its eigenvalues only if the covariances commute.",
-                _frechet_with(lambda cov1, cov2: torch.linalg.svdvals(cov1 @ cov2).sqrt().sum())),
-        Mistake("a symmetric solver for the product", "You give cov1 cov2 to eigh, which reads one triangle of it; the product is not "
-                "symmetric.", _frechet_with(lambda cov1, cov2: torch.linalg.eigvalsh(cov1 @ cov2).clamp(min=0).sqrt().sum())),
-        Mistake("variances only", "You use the diagonals only, as if all features were independent.",
-                _frechet_with(lambda cov1, cov2: (cov1.diagonal() * cov2.diagonal()).sqrt().sum())),
-        Mistake("sum for trace", "You add up the whole matrix root; its trace is the sum of the diagonal.",
-                _frechet_with(lambda cov1, cov2: _root(_between(cov1, cov2)).sum())),
-        Mistake("2 forgotten", "You subtract the trace of the root once; subtract it twice.",
-                _frechet_with(together=lambda means, traces, shared: means + traces - shared)),
-        Mistake("root added", "You add the trace of the root; subtract it.",
-                _frechet_with(together=lambda means, traces, shared: means + traces + 2 * shared)),
-        Mistake("root left out", "You leave out the root of the product, so two equal Gaussians are not at distance 0.",
-                _frechet_with(together=lambda means, traces, shared: means + traces)),
-        Mistake("means only", "You leave out the covariances.", _frechet_with(together=lambda means, traces, shared: means)),
-        Mistake("covariances only", "You leave out the means.", _frechet_with(together=lambda means, traces, shared: traces - 2 * shared)),
-        Mistake("means not squared", "You add the distance of the means; add its square.", _frechet_with(means=lambda d: d.norm())),
-        Mistake("absolute differences", "You add up the absolute differences of the means; add up their squares.",
-                _frechet_with(means=lambda d: d.abs().sum())),
-        Mistake("mean over the dimensions", "You take the mean of the squared differences of the means; take their sum.",
-                _frechet_with(means=lambda d: d.square().mean())),
-        Mistake("difference of lengths", "You subtract the squared lengths of the means; subtract the means and then square.",
-                lambda mu1, cov1, mu2, cov2: frechet_distance(mu1, cov1, mu1, cov2) + (
-                    mu1.double().square().sum() - mu2.double().square().sum())),
-        Mistake("root of the distance", "You return the root of it all; the exercise asks for the squared distance, as in FID.",
-                _frechet_with(together=lambda means, traces, shared: (means + traces - 2 * shared).clamp(min=0).sqrt())),
-        Mistake("distance of the matrices", "You compare the covariances by their squared difference; the Fréchet distance needs the root "
-                "of the product.", lambda mu1, cov1, mu2, cov2: (mu1.double() - mu2).square().sum() + (cov1.double() - cov2).square().sum()),
-        Mistake("not clamped", "You take roots of eigenvalues that rounding has left below 0, which is NaN: clamp them at 0 first.",
-                _frechet_with(_shared_not_clamped)),
-        Mistake("product not clamped", "You take roots of the product's eigenvalues, of which rounding may have left one below 0: clamp them "
-                "at 0, or you return NaN.", _frechet_with(lambda cov1, cov2: torch.linalg.eigvals(cov1 @ cov2).real.sqrt().sum())),
-        Mistake("complex", "You return a complex number: take the real part of the roots.",
-                _frechet_with(lambda cov1, cov2: torch.linalg.eigvals(cov1 @ cov2).sqrt().sum())),
-        Mistake("Cholesky", "You use a Cholesky factor, which a singular covariance has none of; take the root through eigenvalues.",
-                _frechet_with(_shared_by_cholesky)),
-        Mistake("single precision", "You work in float32, where large traces that nearly cancel leave rounding only: convert the inputs with "
-                ".double() first.", _frechet_with(dtype=torch.float32)),
+        Mistake(
+            "no root",
+            "You subtract twice the trace of cov1 cov2; take the matrix root of the product first.",
+            _frechet_with(lambda cov1, cov2: (cov1 @ cov2).trace()),
+        ),
+        Mistake(
+            "root of each element",
+            "You take the root of each element of cov1 cov2; the root of a matrix is the one whose square "
+            "it is, found through eigenvalues.",
+            _frechet_with(lambda cov1, cov2: (cov1 @ cov2).sqrt().trace()),
+        ),
+        Mistake(
+            "elements multiplied",
+            "You multiply the covariances element by element; cov1 cov2 is a matrix product.",
+            _frechet_with(lambda cov1, cov2: _root(cov1 * cov2).trace()),
+        ),
+        Mistake(
+            "root of the trace",
+            "You take the root of the trace of cov1 cov2; take the trace of the matrix root.",
+            _frechet_with(lambda cov1, cov2: (cov1 @ cov2).trace().clamp(min=0).sqrt()),
+        ),
+        Mistake(
+            "root of the sum",
+            "You take the root of cov1 + cov2; it is the root of their product.",
+            _frechet_with(lambda cov1, cov2: _root(cov1 + cov2).trace()),
+        ),
+        Mistake(
+            "a root for each",
+            "You multiply the roots of the two covariances, which is the root of their product only if they commute.",
+            _frechet_with(lambda cov1, cov2: (_root(cov1) @ _root(cov2)).trace()),
+        ),
+        Mistake(
+            "eigenvalues paired by size",
+            "You multiply the eigenvalues of cov1 with those of cov2; you need the eigenvalues of the product.",
+            _frechet_with(
+                lambda cov1, cov2: (
+                    (torch.linalg.eigvalsh(cov1).clamp(min=0) * torch.linalg.eigvalsh(cov2).clamp(min=0)).sqrt().sum()
+                )
+            ),
+        ),
+        Mistake(
+            "singular values",
+            "You take the singular values of cov1 cov2, which are its eigenvalues only if the covariances commute.",
+            _frechet_with(lambda cov1, cov2: torch.linalg.svdvals(cov1 @ cov2).sqrt().sum()),
+        ),
+        Mistake(
+            "a symmetric solver for the product",
+            "You give cov1 cov2 to eigh, which reads one triangle of it; the product is not symmetric.",
+            _frechet_with(lambda cov1, cov2: torch.linalg.eigvalsh(cov1 @ cov2).clamp(min=0).sqrt().sum()),
+        ),
+        Mistake(
+            "variances only",
+            "You use the diagonals only, as if all features were independent.",
+            _frechet_with(lambda cov1, cov2: (cov1.diagonal() * cov2.diagonal()).sqrt().sum()),
+        ),
+        Mistake(
+            "sum for trace",
+            "You add up the whole matrix root; its trace is the sum of the diagonal.",
+            _frechet_with(lambda cov1, cov2: _root(_between(cov1, cov2)).sum()),
+        ),
+        Mistake(
+            "2 forgotten",
+            "You subtract the trace of the root once; subtract it twice.",
+            _frechet_with(together=lambda means, traces, shared: means + traces - shared),
+        ),
+        Mistake(
+            "root added",
+            "You add the trace of the root; subtract it.",
+            _frechet_with(together=lambda means, traces, shared: means + traces + 2 * shared),
+        ),
+        Mistake(
+            "root left out",
+            "You leave out the root of the product, so two equal Gaussians are not at distance 0.",
+            _frechet_with(together=lambda means, traces, shared: means + traces),
+        ),
+        Mistake(
+            "means only", "You leave out the covariances.", _frechet_with(together=lambda means, traces, shared: means)
+        ),
+        Mistake(
+            "covariances only",
+            "You leave out the means.",
+            _frechet_with(together=lambda means, traces, shared: traces - 2 * shared),
+        ),
+        Mistake(
+            "means not squared",
+            "You add the distance of the means; add its square.",
+            _frechet_with(means=lambda d: d.norm()),
+        ),
+        Mistake(
+            "absolute differences",
+            "You add up the absolute differences of the means; add up their squares.",
+            _frechet_with(means=lambda d: d.abs().sum()),
+        ),
+        Mistake(
+            "mean over the dimensions",
+            "You take the mean of the squared differences of the means; take their sum.",
+            _frechet_with(means=lambda d: d.square().mean()),
+        ),
+        Mistake(
+            "difference of lengths",
+            "You subtract the squared lengths of the means; subtract the means and then square.",
+            lambda mu1, cov1, mu2, cov2: (
+                frechet_distance(mu1, cov1, mu1, cov2) + (mu1.double().square().sum() - mu2.double().square().sum())
+            ),
+        ),
+        Mistake(
+            "root of the distance",
+            "You return the root of it all; the exercise asks for the squared distance, as in FID.",
+            _frechet_with(together=lambda means, traces, shared: (means + traces - 2 * shared).clamp(min=0).sqrt()),
+        ),
+        Mistake(
+            "distance of the matrices",
+            "You compare the covariances by their squared difference; the Fréchet distance needs the root "
+            "of the product.",
+            lambda mu1, cov1, mu2, cov2: (mu1.double() - mu2).square().sum() + (cov1.double() - cov2).square().sum(),
+        ),
+        Mistake(
+            "not clamped",
+            "You take roots of eigenvalues that rounding has left below 0, which is NaN: clamp them at 0 first.",
+            _frechet_with(_shared_not_clamped),
+        ),
+        Mistake(
+            "product not clamped",
+            "You take roots of the product's eigenvalues, of which rounding may have left one below 0: clamp them "
+            "at 0, or you return NaN.",
+            _frechet_with(lambda cov1, cov2: torch.linalg.eigvals(cov1 @ cov2).real.sqrt().sum()),
+        ),
+        Mistake(
+            "complex",
+            "You return a complex number: take the real part of the roots.",
+            _frechet_with(lambda cov1, cov2: torch.linalg.eigvals(cov1 @ cov2).sqrt().sum()),
+        ),
+        Mistake(
+            "Cholesky",
+            "You use a Cholesky factor, which a singular covariance has none of; take the root through eigenvalues.",
+            _frechet_with(_shared_by_cholesky),
+        ),
+        Mistake(
+            "single precision",
+            "You work in float32, where large traces that nearly cancel leave rounding only: convert the inputs with "
+            ".double() first.",
+            _frechet_with(dtype=torch.float32),
+        ),
     ),
 )
 
 
 # inception_score
+
 
 def _score_cases(seed):
     """No gradients: rows sum to 1, and off that plane correct answers differ (torch.distributions divides by the sum first)."""
@@ -229,8 +363,11 @@ def _score_cases(seed):
     ]
 
 
-def _score_with(divergence=lambda p, mean: torch.xlogy(p, p) - torch.xlogy(p, mean), mean=lambda p: p.mean(0, keepdim=True),
-                together=lambda each: each.sum(1).mean().exp()):
+def _score_with(
+    divergence=lambda p, mean: torch.xlogy(p, p) - torch.xlogy(p, mean),
+    mean=lambda p: p.mean(0, keepdim=True),
+    together=lambda each: each.sum(1).mean().exp(),
+):
     """The score with another divergence (N, K), another mean, or put together in another way."""
     return lambda probabilities: together(divergence(probabilities, mean(probabilities).expand_as(probabilities)))
 
@@ -252,7 +389,9 @@ def _score_by_numpy(probabilities):
 
 
 def _score_by_distributions(probabilities):
-    p, mean = (torch.distributions.Categorical(probs=probs) for probs in (probabilities, probabilities.mean(0, keepdim=True)))
+    p, mean = (
+        torch.distributions.Categorical(probs=probs) for probs in (probabilities, probabilities.mean(0, keepdim=True))
+    )
     return torch.distributions.kl_divergence(p, mean).mean().exp()
 
 
@@ -273,81 +412,175 @@ def _score_in_parts(probabilities):
 
 
 INCEPTION = Exercise(
-    name="inception_score", lesson=51, points=2, minutes=10,
+    name="inception_score",
+    lesson=51,
+    points=2,
+    minutes=10,
     docstring="""Inception Score: exp of the mean Kullback-Leibler divergence from each picture's class probabilities to their mean.
 
 probabilities: (N, K), one row for each picture, not negative, each row sums to 1; N is at least 1. The mean is taken over the pictures.
 The divergence from p to m is the sum over the classes of p log(p / m), natural logarithm. Where p is 0 its term is 0, even if m is 0.
 Returns a scalar from 1 (all rows alike) to K (each row sure of one class, all classes equally often).""",
-    reference=inception_score, cases=_score_cases,
+    reference=inception_score,
+    cases=_score_cases,
     alternatives={
         "entropy of the mean minus mean entropy": lambda probabilities: (
-            _entropy(probabilities.mean(0)) - _entropy(probabilities).mean()).exp(),
-        "where": lambda probabilities: torch.where(
-            probabilities > 0, probabilities * (probabilities / probabilities.mean(0)).log(), 0).sum(1).mean().exp(),
-        "NaN counted as 0": lambda probabilities: (probabilities * (probabilities / probabilities.mean(0)).log()).nansum(1).mean().exp(),
-        "a tiny number in the logarithms": lambda probabilities: (probabilities * (
-            (probabilities + 1e-12).log() - (probabilities.mean(0) + 1e-12).log())).sum(1).mean().exp(),
+            _entropy(probabilities.mean(0)) - _entropy(probabilities).mean()
+        ).exp(),
+        "where": lambda probabilities: (
+            torch.where(probabilities > 0, probabilities * (probabilities / probabilities.mean(0)).log(), 0)
+            .sum(1)
+            .mean()
+            .exp()
+        ),
+        "NaN counted as 0": lambda probabilities: (
+            (probabilities * (probabilities / probabilities.mean(0)).log()).nansum(1).mean().exp()
+        ),
+        "a tiny number in the logarithms": lambda probabilities: (
+            (probabilities * ((probabilities + 1e-12).log() - (probabilities.mean(0) + 1e-12).log()))
+            .sum(1)
+            .mean()
+            .exp()
+        ),
         "the library's divergence": lambda probabilities: (_kl_div("sum")(probabilities) / len(probabilities)).exp(),
         "the library's distributions": _score_by_distributions,
-        "base 2, all the way": lambda probabilities: 2 ** (
-            (torch.xlogy(probabilities, probabilities) - torch.xlogy(probabilities, probabilities.mean(0))).sum(1).mean() / math.log(2)),
+        "base 2, all the way": lambda probabilities: (
+            2
+            ** (
+                (torch.xlogy(probabilities, probabilities) - torch.xlogy(probabilities, probabilities.mean(0)))
+                .sum(1)
+                .mean()
+                / math.log(2)
+            )
+        ),
         "one number at a time": _score_by_loops,
         "NumPy": _score_by_numpy,
         "a product": _score_by_products,
     },
     mistakes=(
-        Mistake("exp forgotten", "You return the mean divergence; the score is exp of it.", _score_with(together=lambda d: d.sum(1).mean())),
-        Mistake("exp before the mean", "You take exp of each picture's divergence; take the mean first, then exp.",
-                _score_with(together=lambda d: d.sum(1).exp().mean())),
-        Mistake("divergence the wrong way round", "You take the divergence from the mean to each picture, which is infinite at zeros; take it "
-                "from the picture to the mean.", _score_with(lambda p, mean: torch.xlogy(mean, mean) - torch.xlogy(mean, p))),
-        Mistake("sign", "You have p and the mean exchanged in log(p / mean), so your score is below 1.",
-                _score_with(together=lambda d: (-d).sum(1).mean().exp())),
-        Mistake("mean over the classes", "You divide by the number of classes too; the divergence is a sum over the classes.",
-                _score_with(together=lambda d: d.mean().exp())),
-        Mistake("sum over the pictures", "You add up the divergences of the pictures; take their mean.",
-                _score_with(together=lambda d: d.sum().exp())),
-        Mistake("divided by the classes", "You divide the sum of all divergences by the number of classes; divide it by that of the "
-                "pictures: batchmean divides by the length of the first argument, so expand the mean to (N, K).",
-                lambda probabilities: _kl_div("batchmean")(probabilities).exp()),
-        Mistake("mean of each row", "You compare with the mean along each row, which is 1 / K; compare with the mean over the pictures, dim=0.",
-                _score_with(mean=lambda p: p.mean(1, keepdim=True))),
-        Mistake("entropy of the mean only", "You use the entropy of the mean alone, so unsure pictures cost nothing; subtract their entropies.",
-                lambda probabilities: _entropy(probabilities.mean(0)).exp()),
-        Mistake("entropy of the pictures only", "You use the mean entropy of the pictures alone; subtract it from the entropy of their mean.",
-                lambda probabilities: _entropy(probabilities).mean().exp()),
-        Mistake("entropies added", "You add the pictures' entropies to that of the mean; subtract them.",
-                lambda probabilities: (_entropy(probabilities.mean(0)) + _entropy(probabilities).mean()).exp()),
-        Mistake("not weighted", "You add up log(p / mean) without multiplying it by p.",
-                _score_with(lambda p, mean: (p + 1e-12).log() - (mean + 1e-12).log())),
-        Mistake("weighted with the mean", "You weight log(p / mean) with the mean; weight it with p.",
-                _score_with(lambda p, mean: mean * ((p + 1e-12).log() - (mean + 1e-12).log()))),
-        Mistake("a large epsilon", "You add 1e-3 inside the logarithms, which changes small probabilities; set the terms where p is 0 to 0.",
-                _score_with(lambda p, mean: p * ((p + 1e-3).log() - (mean + 1e-3).log()))),
-        Mistake("NaN at zeros", "You multiply 0 by log 0, which is NaN; torch.xlogy(p, p) is 0 there.",
-                _score_with(lambda p, mean: p * p.log() - p * mean.log())),
-        Mistake("NaN where a class never occurs", "You take the logarithm of a mean that is 0, and 0 times minus infinity is NaN; also this "
-                "term is 0.", _score_with(lambda p, mean: torch.xlogy(p, p) - p * mean.log())),
-        Mistake("rows with zeros dropped", "You drop each picture that has a zero somewhere; only that term is 0, the others count.",
-                _score_with(lambda p, mean: p * (p / mean).log(),
-                            together=lambda d: d.sum(1).nanmean().exp())),
-        Mistake("base 2", "You use the logarithm to base 2 but raise e to it; use the natural one.",
-                _score_with(together=lambda d: (d.sum(1).mean() / math.log(2)).exp())),
-        Mistake("softmax again", "You apply softmax to what are probabilities already.",
-                lambda probabilities: inception_score(probabilities.softmax(1))),
-        Mistake("only the surest class", "You replace each row by its largest class, so unsure pictures count as sure; use all the "
-                "probabilities.", lambda probabilities: inception_score(F.one_hot(probabilities.argmax(1), probabilities.shape[1]))),
-        Mistake("one score for each picture", "You return one score for each picture; take the mean divergence before exp.",
-                _score_with(together=lambda d: d.sum(1).exp())),
-        Mistake("share of the best", "You divide the score by the number of classes; it runs from 1 to K.",
-                lambda probabilities: inception_score(probabilities) / probabilities.shape[1]),
-        Mistake("in two parts", "You score parts of the batch and average the scores; take one mean over all pictures.", _score_in_parts),
+        Mistake(
+            "exp forgotten",
+            "You return the mean divergence; the score is exp of it.",
+            _score_with(together=lambda d: d.sum(1).mean()),
+        ),
+        Mistake(
+            "exp before the mean",
+            "You take exp of each picture's divergence; take the mean first, then exp.",
+            _score_with(together=lambda d: d.sum(1).exp().mean()),
+        ),
+        Mistake(
+            "divergence the wrong way round",
+            "You take the divergence from the mean to each picture, which is infinite at zeros; take it "
+            "from the picture to the mean.",
+            _score_with(lambda p, mean: torch.xlogy(mean, mean) - torch.xlogy(mean, p)),
+        ),
+        Mistake(
+            "sign",
+            "You have p and the mean exchanged in log(p / mean), so your score is below 1.",
+            _score_with(together=lambda d: (-d).sum(1).mean().exp()),
+        ),
+        Mistake(
+            "mean over the classes",
+            "You divide by the number of classes too; the divergence is a sum over the classes.",
+            _score_with(together=lambda d: d.mean().exp()),
+        ),
+        Mistake(
+            "sum over the pictures",
+            "You add up the divergences of the pictures; take their mean.",
+            _score_with(together=lambda d: d.sum().exp()),
+        ),
+        Mistake(
+            "divided by the classes",
+            "You divide the sum of all divergences by the number of classes; divide it by that of the "
+            "pictures: batchmean divides by the length of the first argument, so expand the mean to (N, K).",
+            lambda probabilities: _kl_div("batchmean")(probabilities).exp(),
+        ),
+        Mistake(
+            "mean of each row",
+            "You compare with the mean along each row, which is 1 / K; compare with the mean over the pictures, dim=0.",
+            _score_with(mean=lambda p: p.mean(1, keepdim=True)),
+        ),
+        Mistake(
+            "entropy of the mean only",
+            "You use the entropy of the mean alone, so unsure pictures cost nothing; subtract their entropies.",
+            lambda probabilities: _entropy(probabilities.mean(0)).exp(),
+        ),
+        Mistake(
+            "entropy of the pictures only",
+            "You use the mean entropy of the pictures alone; subtract it from the entropy of their mean.",
+            lambda probabilities: _entropy(probabilities).mean().exp(),
+        ),
+        Mistake(
+            "entropies added",
+            "You add the pictures' entropies to that of the mean; subtract them.",
+            lambda probabilities: (_entropy(probabilities.mean(0)) + _entropy(probabilities).mean()).exp(),
+        ),
+        Mistake(
+            "not weighted",
+            "You add up log(p / mean) without multiplying it by p.",
+            _score_with(lambda p, mean: (p + 1e-12).log() - (mean + 1e-12).log()),
+        ),
+        Mistake(
+            "weighted with the mean",
+            "You weight log(p / mean) with the mean; weight it with p.",
+            _score_with(lambda p, mean: mean * ((p + 1e-12).log() - (mean + 1e-12).log())),
+        ),
+        Mistake(
+            "a large epsilon",
+            "You add 1e-3 inside the logarithms, which changes small probabilities; set the terms where p is 0 to 0.",
+            _score_with(lambda p, mean: p * ((p + 1e-3).log() - (mean + 1e-3).log())),
+        ),
+        Mistake(
+            "NaN at zeros",
+            "You multiply 0 by log 0, which is NaN; torch.xlogy(p, p) is 0 there.",
+            _score_with(lambda p, mean: p * p.log() - p * mean.log()),
+        ),
+        Mistake(
+            "NaN where a class never occurs",
+            "You take the logarithm of a mean that is 0, and 0 times minus infinity is NaN; also this term is 0.",
+            _score_with(lambda p, mean: torch.xlogy(p, p) - p * mean.log()),
+        ),
+        Mistake(
+            "rows with zeros dropped",
+            "You drop each picture that has a zero somewhere; only that term is 0, the others count.",
+            _score_with(lambda p, mean: p * (p / mean).log(), together=lambda d: d.sum(1).nanmean().exp()),
+        ),
+        Mistake(
+            "base 2",
+            "You use the logarithm to base 2 but raise e to it; use the natural one.",
+            _score_with(together=lambda d: (d.sum(1).mean() / math.log(2)).exp()),
+        ),
+        Mistake(
+            "softmax again",
+            "You apply softmax to what are probabilities already.",
+            lambda probabilities: inception_score(probabilities.softmax(1)),
+        ),
+        Mistake(
+            "only the surest class",
+            "You replace each row by its largest class, so unsure pictures count as sure; use all the probabilities.",
+            lambda probabilities: inception_score(F.one_hot(probabilities.argmax(1), probabilities.shape[1])),
+        ),
+        Mistake(
+            "one score for each picture",
+            "You return one score for each picture; take the mean divergence before exp.",
+            _score_with(together=lambda d: d.sum(1).exp()),
+        ),
+        Mistake(
+            "share of the best",
+            "You divide the score by the number of classes; it runs from 1 to K.",
+            lambda probabilities: inception_score(probabilities) / probabilities.shape[1],
+        ),
+        Mistake(
+            "in two parts",
+            "You score parts of the batch and average the scores; take one mean over all pictures.",
+            _score_in_parts,
+        ),
     ),
 )
 
 
 # kernel_distance
+
 
 def _kernel_cases(seed):
     g = torch.Generator().manual_seed(seed)
@@ -381,13 +614,16 @@ def _pairs_within(k):
     return (k.sum() - k.trace()) / (len(k) * (len(k) - 1))
 
 
-def _distance_with(kernel=_cubic, within=_pairs_within, across=torch.mean, together=lambda xx, yy, xy: xx + yy - 2 * xy):
+def _distance_with(
+    kernel=_cubic, within=_pairs_within, across=torch.mean, together=lambda xx, yy, xy: xx + yy - 2 * xy
+):
     """The distance with another kernel, another mean, or put together in another way."""
     return lambda x, y: together(within(kernel(x, x)), within(kernel(y, y)), across(kernel(x, y)))
 
 
 def _distance_by_loops(x, y):
     """float64, pair by pair."""
+
     def k(a, b):
         return (sum(p * q for p, q in zip(a, b)) / len(a) + 1) ** 3
 
@@ -411,10 +647,13 @@ def _distance_in_one_matrix(x, y):
 
 def _distance_by_features(x, y):
     """(s + 1)^3 = s^3 + 3 s^2 + 3 s + 1: dot products of what the rows make by themselves, in pairs and in threes."""
+
     def features(rows):
         rows = rows.double() / rows.shape[1] ** 0.5
         twos = torch.einsum("ni,nj->nij", rows, rows)
-        return torch.cat([3 ** 0.5 * rows, 3 ** 0.5 * twos.flatten(1), torch.einsum("nij,nk->nijk", twos, rows).flatten(1)], 1)
+        return torch.cat(
+            [3**0.5 * rows, 3**0.5 * twos.flatten(1), torch.einsum("nij,nk->nijk", twos, rows).flatten(1)], 1
+        )
 
     a, b = features(x), features(y)
     within = [(f.sum(0).square().sum() - f.square().sum()) / (len(f) * (len(f) - 1)) for f in (a, b)]
@@ -453,82 +692,180 @@ def _gauss(x, y):
 
 
 KERNEL = Exercise(
-    name="kernel_distance", lesson=51, points=3, minutes=15,
+    name="kernel_distance",
+    lesson=51,
+    points=3,
+    minutes=15,
     docstring="""Kernel distance: the unbiased estimate of the squared maximum mean discrepancy between two sets of features.
 
 x: (N, D), y: (M, D), one row for each picture; N and M are at least 2 and may differ. The kernel of rows a and b is (a . b / D + 1)^3.
 The estimate: its mean over all pairs of different rows of x, plus the same for y, minus twice its mean over all pairs of a row of x
 and a row of y. A row is never paired with itself; two rows that hold equal numbers are a pair like any other.
 Returns a scalar, 0 on average for two sets of one distribution, and so below 0 now and then.""",
-    reference=kernel_distance, cases=_kernel_cases,
+    reference=kernel_distance,
+    cases=_kernel_cases,
     alternatives={
         "sums without the diagonal": _distance_with(),
         "the upper triangle": _distance_with(within=lambda k: k[torch.ones_like(k).triu(1) > 0].mean()),
-        "zeros on the diagonal": _distance_with(within=lambda k: (k * (1 - torch.eye(len(k)))).sum() / (k.numel() - len(k))),
+        "zeros on the diagonal": _distance_with(
+            within=lambda k: (k * (1 - torch.eye(len(k)))).sum() / (k.numel() - len(k))
+        ),
         "pair by pair, float64": _distance_by_loops,
         "one matrix of weights": _distance_in_one_matrix,
         "the kernel's own features": _distance_by_features,
-        "the kernel multiplied out": _distance_with(lambda x, y: sum(
-            c * torch.einsum("nd,md->nm", x, y / x.shape[1]) ** power for power, c in enumerate((1, 3, 3, 1)))),
+        "the kernel multiplied out": _distance_with(
+            lambda x, y: sum(
+                c * torch.einsum("nd,md->nm", x, y / x.shape[1]) ** power for power, c in enumerate((1, 3, 3, 1))
+            )
+        ),
         "NumPy": _distance_by_numpy,
     },
     mistakes=(
-        Mistake("biased", "You pair each row with itself, which makes the estimate too large: leave the diagonal out.",
-                _distance_with(within=torch.mean)),
-        Mistake("diagonal in the sum", "You divide by N (N - 1) but leave the diagonal in the sum.",
-                _distance_with(within=lambda k: k.sum() / (len(k) * (len(k) - 1)))),
-        Mistake("diagonal in the count", "You leave the diagonal out of the sum but divide by N^2; there are N (N - 1) pairs.",
-                _distance_with(within=lambda k: (k.sum() - k.trace()) / k.numel())),
-        Mistake("each pair once, counted twice", "You add up each pair once and divide by N (N - 1); then there are only half as many.",
-                _distance_with(within=lambda k: k.triu(1).sum() / (len(k) * (len(k) - 1)))),
-        Mistake("divided once", "You divide the sum over the pairs by N only; there are N (N - 1) of them.",
-                _distance_with(within=lambda k: (k.sum() - k.trace()) / len(k))),
+        Mistake(
+            "biased",
+            "You pair each row with itself, which makes the estimate too large: leave the diagonal out.",
+            _distance_with(within=torch.mean),
+        ),
+        Mistake(
+            "diagonal in the sum",
+            "You divide by N (N - 1) but leave the diagonal in the sum.",
+            _distance_with(within=lambda k: k.sum() / (len(k) * (len(k) - 1))),
+        ),
+        Mistake(
+            "diagonal in the count",
+            "You leave the diagonal out of the sum but divide by N^2; there are N (N - 1) pairs.",
+            _distance_with(within=lambda k: (k.sum() - k.trace()) / k.numel()),
+        ),
+        Mistake(
+            "each pair once, counted twice",
+            "You add up each pair once and divide by N (N - 1); then there are only half as many.",
+            _distance_with(within=lambda k: k.triu(1).sum() / (len(k) * (len(k) - 1))),
+        ),
+        Mistake(
+            "divided once",
+            "You divide the sum over the pairs by N only; there are N (N - 1) of them.",
+            _distance_with(within=lambda k: (k.sum() - k.trace()) / len(k)),
+        ),
         Mistake("one count for both", "You divide the pairs of y by N (N - 1); y has M rows.", _distance_one_count),
-        Mistake("not divided by D", "You leave out the division of the dot product by D.", _distance_with(lambda x, y: (x @ y.T + 1) ** 3)),
-        Mistake("divided by the rows", "You divide the dot product by the number of rows; divide it by D, the length of a row.",
-                _distance_with(lambda x, y: (x @ y.T / len(x) + 1) ** 3)),
-        Mistake("divided by the root of D", "You divide by the root of D, as attention does; this kernel divides by D.",
-                _distance_with(lambda x, y: (x @ y.T / x.shape[1] ** 0.5 + 1) ** 3)),
-        Mistake("the 1 divided too", "You add 1 before you divide by D; divide the dot product, then add 1.",
-                _distance_with(lambda x, y: ((x @ y.T + 1) / x.shape[1]) ** 3)),
-        Mistake("no 1", "You leave out the 1 or add it after the power, where it cancels; it is added before.",
-                _distance_with(lambda x, y: (x @ y.T / x.shape[1]) ** 3)),
-        Mistake("squared", "You square where the kernel takes the third power.", _distance_with(lambda x, y: (x @ y.T / x.shape[1] + 1) ** 2)),
-        Mistake("linear kernel", "You forget the third power, so you compare means alone.",
-                _distance_with(lambda x, y: x @ y.T / x.shape[1] + 1)),
-        Mistake("difference of the means", "You return the squared distance of the mean features; the kernel compares more than means.",
-                lambda x, y: (x.mean(0) - y.mean(0)).square().sum()),
-        Mistake("Gaussian kernel", "You use a Gaussian kernel; this one is the third power of a dot product.", _distance_with(_gauss)),
-        Mistake("cosine", "You divide the features by their lengths; they are used as they are.",
-                lambda x, y: kernel_distance(F.normalize(x), F.normalize(y))),
-        Mistake("centred", "You subtract each set's mean first, and with it a difference that the distance should see.",
-                lambda x, y: kernel_distance(x - x.mean(0), y - y.mean(0))),
-        Mistake("cross term once", "You subtract the cross term once; subtract it twice.",
-                _distance_with(together=lambda xx, yy, xy: xx + yy - xy)),
-        Mistake("cross term added", "You add the cross term; subtract it.", _distance_with(together=lambda xx, yy, xy: xx + yy + 2 * xy)),
-        Mistake("sign", "You subtract within from across, so your sign is the wrong way round.",
-                _distance_with(together=lambda xx, yy, xy: 2 * xy - xx - yy)),
-        Mistake("only one set within", "You count the pairs within x twice and leave out those within y.",
-                _distance_with(together=lambda xx, yy, xy: 2 * xx - 2 * xy)),
-        Mistake("half", "You return half of the distance.", _distance_with(together=lambda xx, yy, xy: (xx + yy) / 2 - xy)),
-        Mistake("root", "You take the root, which is NaN where the estimate is below 0; it stays squared.",
-                _distance_with(together=lambda xx, yy, xy: (xx + yy - 2 * xy).sqrt())),
-        Mistake("never below 0", "You cut negative estimates off, so the estimate is too large on average; they are right.",
-                _distance_with(together=lambda xx, yy, xy: (xx + yy - 2 * xy).clamp(min=0))),
-        Mistake("absolute value", "You take the absolute value, so the estimate is too large on average; negative ones are right.",
-                _distance_with(together=lambda xx, yy, xy: (xx + yy - 2 * xy).abs())),
-        Mistake("cut to one size", "You use only as many rows of each set as the smaller one has; N and M may differ.", _distance_cut),
-        Mistake("cross term without its diagonal", "You leave row i of x and row i of y unpaired; they are different pictures, so they "
-                "count.", _distance_with(across=_without_diagonal)),
-        Mistake("equal rows left out", "You leave out pairs of rows that hold equal numbers; only a row and itself are no pair.",
-                _distance_without_equals),
-        Mistake("a thousandfold", "You multiply by 1000, as some tables do; return the distance itself.",
-                lambda x, y: 1000 * kernel_distance(x, y)),
+        Mistake(
+            "not divided by D",
+            "You leave out the division of the dot product by D.",
+            _distance_with(lambda x, y: (x @ y.T + 1) ** 3),
+        ),
+        Mistake(
+            "divided by the rows",
+            "You divide the dot product by the number of rows; divide it by D, the length of a row.",
+            _distance_with(lambda x, y: (x @ y.T / len(x) + 1) ** 3),
+        ),
+        Mistake(
+            "divided by the root of D",
+            "You divide by the root of D, as attention does; this kernel divides by D.",
+            _distance_with(lambda x, y: (x @ y.T / x.shape[1] ** 0.5 + 1) ** 3),
+        ),
+        Mistake(
+            "the 1 divided too",
+            "You add 1 before you divide by D; divide the dot product, then add 1.",
+            _distance_with(lambda x, y: ((x @ y.T + 1) / x.shape[1]) ** 3),
+        ),
+        Mistake(
+            "no 1",
+            "You leave out the 1 or add it after the power, where it cancels; it is added before.",
+            _distance_with(lambda x, y: (x @ y.T / x.shape[1]) ** 3),
+        ),
+        Mistake(
+            "squared",
+            "You square where the kernel takes the third power.",
+            _distance_with(lambda x, y: (x @ y.T / x.shape[1] + 1) ** 2),
+        ),
+        Mistake(
+            "linear kernel",
+            "You forget the third power, so you compare means alone.",
+            _distance_with(lambda x, y: x @ y.T / x.shape[1] + 1),
+        ),
+        Mistake(
+            "difference of the means",
+            "You return the squared distance of the mean features; the kernel compares more than means.",
+            lambda x, y: (x.mean(0) - y.mean(0)).square().sum(),
+        ),
+        Mistake(
+            "Gaussian kernel",
+            "You use a Gaussian kernel; this one is the third power of a dot product.",
+            _distance_with(_gauss),
+        ),
+        Mistake(
+            "cosine",
+            "You divide the features by their lengths; they are used as they are.",
+            lambda x, y: kernel_distance(F.normalize(x), F.normalize(y)),
+        ),
+        Mistake(
+            "centred",
+            "You subtract each set's mean first, and with it a difference that the distance should see.",
+            lambda x, y: kernel_distance(x - x.mean(0), y - y.mean(0)),
+        ),
+        Mistake(
+            "cross term once",
+            "You subtract the cross term once; subtract it twice.",
+            _distance_with(together=lambda xx, yy, xy: xx + yy - xy),
+        ),
+        Mistake(
+            "cross term added",
+            "You add the cross term; subtract it.",
+            _distance_with(together=lambda xx, yy, xy: xx + yy + 2 * xy),
+        ),
+        Mistake(
+            "sign",
+            "You subtract within from across, so your sign is the wrong way round.",
+            _distance_with(together=lambda xx, yy, xy: 2 * xy - xx - yy),
+        ),
+        Mistake(
+            "only one set within",
+            "You count the pairs within x twice and leave out those within y.",
+            _distance_with(together=lambda xx, yy, xy: 2 * xx - 2 * xy),
+        ),
+        Mistake(
+            "half", "You return half of the distance.", _distance_with(together=lambda xx, yy, xy: (xx + yy) / 2 - xy)
+        ),
+        Mistake(
+            "root",
+            "You take the root, which is NaN where the estimate is below 0; it stays squared.",
+            _distance_with(together=lambda xx, yy, xy: (xx + yy - 2 * xy).sqrt()),
+        ),
+        Mistake(
+            "never below 0",
+            "You cut negative estimates off, so the estimate is too large on average; they are right.",
+            _distance_with(together=lambda xx, yy, xy: (xx + yy - 2 * xy).clamp(min=0)),
+        ),
+        Mistake(
+            "absolute value",
+            "You take the absolute value, so the estimate is too large on average; negative ones are right.",
+            _distance_with(together=lambda xx, yy, xy: (xx + yy - 2 * xy).abs()),
+        ),
+        Mistake(
+            "cut to one size",
+            "You use only as many rows of each set as the smaller one has; N and M may differ.",
+            _distance_cut,
+        ),
+        Mistake(
+            "cross term without its diagonal",
+            "You leave row i of x and row i of y unpaired; they are different pictures, so they count.",
+            _distance_with(across=_without_diagonal),
+        ),
+        Mistake(
+            "equal rows left out",
+            "You leave out pairs of rows that hold equal numbers; only a row and itself are no pair.",
+            _distance_without_equals,
+        ),
+        Mistake(
+            "a thousandfold",
+            "You multiply by 1000, as some tables do; return the distance itself.",
+            lambda x, y: 1000 * kernel_distance(x, y),
+        ),
     ),
 )
 
 
 # precision_recall
+
 
 def _share_cases(seed):
     """Quarters, exact in float32: many points lie on the surface of a ball, and every way of computing a distance agrees on it."""
@@ -546,8 +883,15 @@ def _share_cases(seed):
     return [
         case("on a line, k = 1", [[0.0], [2.0], [5.0], [20.0]], [[8.0], [-3.0], [4.0]], 1),
         case("in the plane, on the surface, k = 2", corners, [[3.0, 4.0], [-5.0, 0.0], [0.0, -4.0], [20.0, 20.0]], 2),
-        case("round balls, k = 1", [[0.0, 0.0], [3.0, 3.0], [30.0, 0.0]], [[-4.0, 0.0], [0.0, -5.0], [40.0, 40.0], [10.0, -30.0]], 1),
-        case("every picture twice, k = 1", corners[:3] + corners[:3], [[0.0, 0.0], [3.0, 0.0], [0.0, 1.0], [3.0, 4.0]], 1),
+        case(
+            "round balls, k = 1",
+            [[0.0, 0.0], [3.0, 3.0], [30.0, 0.0]],
+            [[-4.0, 0.0], [0.0, -5.0], [40.0, 40.0], [10.0, -30.0]],
+            1,
+        ),
+        case(
+            "every picture twice, k = 1", corners[:3] + corners[:3], [[0.0, 0.0], [3.0, 0.0], [0.0, 1.0], [3.0, 4.0]], 1
+        ),
         case("the same picture again and again, k = 3", one, one[:1].expand(5, -1).clone(), 3),
         case("far apart, k = 2", one, far[:5] + 100, 2),
         drawn("twelve and nine, three numbers each, k = 3", 12, 9, 3, 3),
@@ -606,14 +950,14 @@ def _share_by_dot_products(points, balls, k):
 def _share_by_rank(points, balls, k):
     """A ball holds what is no farther than its k-th neighbour: fewer than k other centres are nearer."""
     among, to = torch.cdist(balls, balls).fill_diagonal_(math.inf), torch.cdist(balls, points)
-    nearer = (among[:, None] < to[:, :, None]).sum(-1)                      # (M, N)
+    nearer = (among[:, None] < to[:, :, None]).sum(-1)  # (M, N)
     return (nearer.amin(0) < k).float().mean()
 
 
 def _share_ball_by_ball(points, balls, k):
     held = torch.zeros(len(points), dtype=torch.bool)
     for i, centre in enumerate(balls):
-        others = torch.cat([balls[:i], balls[i + 1:]])
+        others = torch.cat([balls[:i], balls[i + 1 :]])
         radius = torch.linalg.vector_norm(others - centre, dim=1).kthvalue(k).values
         held |= torch.linalg.vector_norm(points - centre, dim=1) <= radius
     return held.sum() / len(points)
@@ -642,7 +986,10 @@ def _then(change):
 
 
 SHARES = Exercise(
-    name="precision_recall", lesson=51, points=3, minutes=15,
+    name="precision_recall",
+    lesson=51,
+    points=3,
+    minutes=15,
     docstring="""Precision and recall of generated features: how many lie among the real ones, and how many real ones among them.
 
 real: (N, D). generated: (M, D). k: whole number, at least 1 and below N and M. Distances are Euclidean.
@@ -650,12 +997,14 @@ Around each row of a set lies a ball; its radius is the distance from its centre
 rows are other rows, at distance 0. The surface belongs to the ball. A point lies among a set if at least one of its balls holds it.
 Returns (precision, recall), two numbers in [0, 1]: the share of generated rows that lie among the real ones, and the share of
 real rows that lie among the generated ones.""",
-    reference=precision_recall, cases=_share_cases,
+    reference=precision_recall,
+    cases=_share_cases,
     alternatives={
         "sorted distances": _shares_with(),
         "the library's distances": _shares_with(torch.cdist, lambda d, k: d.kthvalue(k + 1).values),
-        "the diagonal taken out": _shares_with(radius=lambda d, k: (d + torch.diag(torch.full((len(d),), math.inf))).topk(
-            k, largest=False).values[:, -1]),
+        "the diagonal taken out": _shares_with(
+            radius=lambda d, k: (d + torch.diag(torch.full((len(d),), math.inf))).topk(k, largest=False).values[:, -1]
+        ),
         "one at a time": _both_ways(_share_by_loops),
         "NumPy, squared": _both_ways(_share_by_numpy),
         "squared, through dot products": _both_ways(_share_by_dot_products),
@@ -663,63 +1012,155 @@ real rows that lie among the generated ones.""",
         "ball by ball": _both_ways(_share_ball_by_ball),
     },
     mistakes=(
-        Mistake("precision and recall exchanged", "You return recall first; precision is the share of the generated rows.",
-                _then(lambda precision, recall, real, generated: (recall, precision))),
-        Mistake("precision twice", "You return precision for both; for recall the two sets change places.",
-                _then(lambda precision, recall, real, generated: (precision, precision))),
-        Mistake("itself counted", "You count the centre as its own first neighbour, so your balls are too small.",
-                _shares_with(radius=lambda d, k: _kth_other(d, k - 1))),
-        Mistake("one neighbour too far", "You skip the centre itself twice, so your balls reach to neighbour k + 1.",
-                _shares_with(radius=lambda d, k: _kth_other(d, min(k + 1, len(d) - 1)))),
-        Mistake("always the nearest", "You use the nearest neighbour whatever k says.", _shares_with(radius=lambda d, k: _kth_other(d, 1))),
-        Mistake("the farthest", "You take the k-th farthest row for the radius: torch.topk gives the largest unless you say largest=False.",
-                _shares_with(radius=lambda d, k: d.topk(k).values[:, -1])),
-        Mistake("mean of the neighbours", "You use the mean distance to the k nearest rows; the radius is the distance to the k-th alone.",
-                _shares_with(radius=lambda d, k: d.sort(1).values[:, 1:k + 1].mean(1))),
-        Mistake("one radius for all", "You use the mean radius for every ball; each has its own.",
-                _shares_with(radius=lambda d, k: _kth_other(d, k).mean())),
-        Mistake("the largest radius for all", "You use the largest radius for every ball; each has its own.",
-                _shares_with(radius=lambda d, k: _kth_other(d, k).max())),
-        Mistake("equal rows skipped", "You skip rows at distance 0 as if they were the centre itself; an equal row is another row.",
-                _shares_with(radius=lambda d, k: d.masked_fill(d == 0, math.inf).sort(1).values[:, k - 1])),
-        Mistake("radius of the point", "You use the radius of the point that you ask about; use that of the ball's centre.",
-                _both_ways(_own_radius)),
-        Mistake("radius across the sets", "You take the radius to the k-th row of the other set; take it within the centre's own set.",
-                _both_ways(_radius_across)),
-        Mistake("without the surface", "You compare with <, so a point on the surface is outside; compare with <=.",
-                _shares_with(share=lambda d, r: (d < r).any(1).double().mean())),
-        Mistake("squared distance, plain radius", "You compare squared distances with radii that are not squared.",
-                _shares_with(share=lambda d, r: _in_any(d.square(), r))),
-        Mistake("plain distance, squared radius", "You compare distances with squared radii.",
-                _shares_with(share=lambda d, r: _in_any(d, r.square()))),
-        Mistake("sum of absolute differences", "You use the sum of absolute differences; the distance is Euclidean.",
-                _shares_with(lambda x, y: (x[:, None] - y).abs().sum(-1))),
-        Mistake("largest difference", "You use the largest difference of two rows; the distance is Euclidean.",
-                _shares_with(lambda x, y: (x[:, None] - y).abs().amax(-1))),
-        Mistake("angles", "You compare directions (the cosine); the distance is Euclidean.",
-                _shares_with(lambda x, y: 1 - F.normalize(x) @ F.normalize(y).T)),
-        Mistake("in every ball", "You ask for all balls to hold the point; one is enough.",
-                _shares_with(share=lambda d, r: (d <= r).all(1).double().mean())),
-        Mistake("nearest centre only", "You look at the ball of the nearest centre only; a larger one farther away may hold the point.",
-                _shares_with(share=_nearest_centre)),
-        Mistake("density", "You count in how many balls each point lies, which is called density; one ball or many, a point counts once.",
-                lambda real, generated, k: tuple(value / k for value in _shares_with(
-                    share=lambda d, r: (d <= r).double().sum(1).mean())(real, generated, k))),
-        Mistake("share of the pairs", "You take the mean over all pairs of point and ball; ask for any ball first, then take the mean over "
-                "the points.", _shares_with(share=lambda d, r: (d <= r).double().mean())),
-        Mistake("share of the balls", "You return the share of balls that hold a point, which is called coverage; count the points.",
-                _shares_with(share=lambda d, r: (d <= r).any(0).double().mean())),
-        Mistake("counts", "You return how many points there are; divide by the number of points asked about.",
-                _shares_with(share=lambda d, r: (d <= r).any(1).double().sum())),
-        Mistake("divided by the other set", "You divide each count by the size of the other set.",
-                _then(lambda precision, recall, real, generated: (
-                    precision * len(generated) / len(real), recall * len(real) / len(generated)))),
-        Mistake("the points outside", "You return the shares outside; return those inside.",
-                _then(lambda precision, recall, real, generated: (1 - precision, 1 - recall))),
-        Mistake("per cent", "You return per cent; return shares in [0, 1].",
-                _then(lambda precision, recall, real, generated: (100 * precision, 100 * recall))),
-        Mistake("precision alone", "You return precision alone; return (precision, recall).",
-                _then(lambda precision, recall, real, generated: precision)),
+        Mistake(
+            "precision and recall exchanged",
+            "You return recall first; precision is the share of the generated rows.",
+            _then(lambda precision, recall, real, generated: (recall, precision)),
+        ),
+        Mistake(
+            "precision twice",
+            "You return precision for both; for recall the two sets change places.",
+            _then(lambda precision, recall, real, generated: (precision, precision)),
+        ),
+        Mistake(
+            "itself counted",
+            "You count the centre as its own first neighbour, so your balls are too small.",
+            _shares_with(radius=lambda d, k: _kth_other(d, k - 1)),
+        ),
+        Mistake(
+            "one neighbour too far",
+            "You skip the centre itself twice, so your balls reach to neighbour k + 1.",
+            _shares_with(radius=lambda d, k: _kth_other(d, min(k + 1, len(d) - 1))),
+        ),
+        Mistake(
+            "always the nearest",
+            "You use the nearest neighbour whatever k says.",
+            _shares_with(radius=lambda d, k: _kth_other(d, 1)),
+        ),
+        Mistake(
+            "the farthest",
+            "You take the k-th farthest row for the radius: torch.topk gives the largest unless you say largest=False.",
+            _shares_with(radius=lambda d, k: d.topk(k).values[:, -1]),
+        ),
+        Mistake(
+            "mean of the neighbours",
+            "You use the mean distance to the k nearest rows; the radius is the distance to the k-th alone.",
+            _shares_with(radius=lambda d, k: d.sort(1).values[:, 1 : k + 1].mean(1)),
+        ),
+        Mistake(
+            "one radius for all",
+            "You use the mean radius for every ball; each has its own.",
+            _shares_with(radius=lambda d, k: _kth_other(d, k).mean()),
+        ),
+        Mistake(
+            "the largest radius for all",
+            "You use the largest radius for every ball; each has its own.",
+            _shares_with(radius=lambda d, k: _kth_other(d, k).max()),
+        ),
+        Mistake(
+            "equal rows skipped",
+            "You skip rows at distance 0 as if they were the centre itself; an equal row is another row.",
+            _shares_with(radius=lambda d, k: d.masked_fill(d == 0, math.inf).sort(1).values[:, k - 1]),
+        ),
+        Mistake(
+            "radius of the point",
+            "You use the radius of the point that you ask about; use that of the ball's centre.",
+            _both_ways(_own_radius),
+        ),
+        Mistake(
+            "radius across the sets",
+            "You take the radius to the k-th row of the other set; take it within the centre's own set.",
+            _both_ways(_radius_across),
+        ),
+        Mistake(
+            "without the surface",
+            "You compare with <, so a point on the surface is outside; compare with <=.",
+            _shares_with(share=lambda d, r: (d < r).any(1).double().mean()),
+        ),
+        Mistake(
+            "squared distance, plain radius",
+            "You compare squared distances with radii that are not squared.",
+            _shares_with(share=lambda d, r: _in_any(d.square(), r)),
+        ),
+        Mistake(
+            "plain distance, squared radius",
+            "You compare distances with squared radii.",
+            _shares_with(share=lambda d, r: _in_any(d, r.square())),
+        ),
+        Mistake(
+            "sum of absolute differences",
+            "You use the sum of absolute differences; the distance is Euclidean.",
+            _shares_with(lambda x, y: (x[:, None] - y).abs().sum(-1)),
+        ),
+        Mistake(
+            "largest difference",
+            "You use the largest difference of two rows; the distance is Euclidean.",
+            _shares_with(lambda x, y: (x[:, None] - y).abs().amax(-1)),
+        ),
+        Mistake(
+            "angles",
+            "You compare directions (the cosine); the distance is Euclidean.",
+            _shares_with(lambda x, y: 1 - F.normalize(x) @ F.normalize(y).T),
+        ),
+        Mistake(
+            "in every ball",
+            "You ask for all balls to hold the point; one is enough.",
+            _shares_with(share=lambda d, r: (d <= r).all(1).double().mean()),
+        ),
+        Mistake(
+            "nearest centre only",
+            "You look at the ball of the nearest centre only; a larger one farther away may hold the point.",
+            _shares_with(share=_nearest_centre),
+        ),
+        Mistake(
+            "density",
+            "You count in how many balls each point lies, which is called density; one ball or many, a point counts once.",
+            lambda real, generated, k: tuple(
+                value / k
+                for value in _shares_with(share=lambda d, r: (d <= r).double().sum(1).mean())(real, generated, k)
+            ),
+        ),
+        Mistake(
+            "share of the pairs",
+            "You take the mean over all pairs of point and ball; ask for any ball first, then take the mean over "
+            "the points.",
+            _shares_with(share=lambda d, r: (d <= r).double().mean()),
+        ),
+        Mistake(
+            "share of the balls",
+            "You return the share of balls that hold a point, which is called coverage; count the points.",
+            _shares_with(share=lambda d, r: (d <= r).any(0).double().mean()),
+        ),
+        Mistake(
+            "counts",
+            "You return how many points there are; divide by the number of points asked about.",
+            _shares_with(share=lambda d, r: (d <= r).any(1).double().sum()),
+        ),
+        Mistake(
+            "divided by the other set",
+            "You divide each count by the size of the other set.",
+            _then(
+                lambda precision, recall, real, generated: (
+                    precision * len(generated) / len(real),
+                    recall * len(real) / len(generated),
+                )
+            ),
+        ),
+        Mistake(
+            "the points outside",
+            "You return the shares outside; return those inside.",
+            _then(lambda precision, recall, real, generated: (1 - precision, 1 - recall)),
+        ),
+        Mistake(
+            "per cent",
+            "You return per cent; return shares in [0, 1].",
+            _then(lambda precision, recall, real, generated: (100 * precision, 100 * recall)),
+        ),
+        Mistake(
+            "precision alone",
+            "You return precision alone; return (precision, recall).",
+            _then(lambda precision, recall, real, generated: precision),
+        ),
     ),
 )
 

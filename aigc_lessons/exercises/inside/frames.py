@@ -2,6 +2,7 @@
 
 Used on both sides; torch, NumPy and safetensors alone are imported here.
 """
+
 import json
 import struct
 
@@ -9,16 +10,16 @@ import numpy as np
 import torch
 from safetensors.torch import load, save
 
-HEAD = struct.Struct(">II")                   # bytes of JSON, bytes of safetensors
-DEEPEST = 5                                   # lists within lists
-LONGEST = 1000                                # bits of a whole number: what a float still holds
+HEAD = struct.Struct(">II")  # bytes of JSON, bytes of safetensors
+DEEPEST = 5  # lists within lists
+LONGEST = 1000  # bits of a whole number: what a float still holds
 
 
 def describe(value, tensors, depth=0):
     """A value in JSON's terms; tensors are appended to the list `tensors` and named by their place in it."""
     if isinstance(value, torch.Tensor) or isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         plain = torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value.detach().cpu()
-        tensors.append(plain.as_subclass(torch.Tensor).contiguous().clone())       # safetensors refuses shared memory
+        tensors.append(plain.as_subclass(torch.Tensor).contiguous().clone())  # safetensors refuses shared memory
         return {"tensor": len(tensors) - 1}
     if isinstance(value, (tuple, list)) and depth < DEEPEST:
         return {"list" if isinstance(value, list) else "tuple": [describe(item, tensors, depth + 1) for item in value]}
@@ -38,14 +39,19 @@ def rebuild(description, tensors, depth=0):
     """
     if not isinstance(description, dict) or len(description) != 1 or depth > DEEPEST + 1:
         raise ValueError("not a description of a value")
-    (kind, content), = description.items()
+    ((kind, content),) = description.items()
     if kind == "tensor" and type(content) is int and 0 <= content < len(tensors) and tensors[content] is not None:
         tensor, tensors[content] = tensors[content], None
         return tensor
     if kind in ("list", "tuple") and isinstance(content, list):
         items = [rebuild(item, tensors, depth + 1) for item in content]
         return items if kind == "list" else tuple(items)
-    if kind == "plain" and (content is None or type(content) in (bool, float, str) or type(content) is int and content.bit_length() <= LONGEST):
+    if kind == "plain" and (
+        content is None
+        or type(content) in (bool, float, str)
+        or type(content) is int
+        and content.bit_length() <= LONGEST
+    ):
         return content
     if kind == "type" and isinstance(content, str):
         return type(content[:80] or "object", (), {})()
@@ -70,5 +76,5 @@ def unpack(text, data):
         if any(t is not None for t in tensors):
             raise ValueError("a tensor without a place")
         return record, values
-    except Exception as error:               # whatever a forged frame makes a parser raise
+    except Exception as error:  # whatever a forged frame makes a parser raise
         raise ValueError(f"not a frame: {type(error).__name__}") from None

@@ -2,6 +2,7 @@
 
 In the sandbox there is nothing of the course but this folder, so only torch and NumPy are imported here.
 """
+
 import copy
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ import torch
 class Observation:
     """What a function did with a case: what it returned, as it came, and the gradients of the tracked inputs (None where none
     arrives). `error`: what it raised instead. `damaged`: it wrote into its input."""
+
     value: object = None
     gradients: tuple = ()
     error: BaseException | None = None
@@ -42,12 +44,13 @@ def observe(function, args, kwargs, tracked, call=None):
         try:
             gradients = gradients_of(in_a_row(run(function, given, named, call)), leaves)
         except (Exception, SystemExit):
-            pass                                         # works on plain tensors only, NumPy for one: no gradient
+            pass  # works on plain tensors only, NumPy for one: no gradient
     return Observation(value, gradients, None, damaged)
 
 
 def fresh(args, kwargs, tracked, dtype, track):
     """Copies (args, kwargs, leaves): floating tensors in `dtype`; leaves, those that `tracked` names, ask for gradients on request."""
+
     def new(value):
         if not isinstance(value, torch.Tensor):
             return copy.deepcopy(value)
@@ -90,7 +93,7 @@ def gradients_of(value, leaves):
         return (None,) * len(leaves)
     generator = torch.Generator().manual_seed(0)
     projection = torch.randn(value.shape, generator=generator, dtype=torch.float64).to(value)
-    with torch.enable_grad():                            # check may be called under no_grad
+    with torch.enable_grad():  # check may be called under no_grad
         return torch.autograd.grad((value * projection).sum(), leaves, allow_unused=True)
 
 

@@ -3,6 +3,7 @@
 Everything that it says is a claim of the submission's, which shares this process: the judge outside believes nothing but tensors
 that are right. Only the files beside this one are there, and no right answer among them.
 """
+
 import ast
 import builtins
 import linecache
@@ -33,9 +34,10 @@ class FromScratch:
 
     def _kernel(self, name):
         def refuse(*args, **kwargs):
-            if name not in self.names and not args[6]:      # a convolution, where only transposed ones are refused
+            if name not in self.names and not args[6]:  # a convolution, where only transposed ones are refused
                 return torch.ops.aten._convolution(*args, False, False, True, True)
             raise RuntimeError(f"library call: {name}")
+
         return refuse
 
     def __exit__(self, *_):
@@ -88,26 +90,31 @@ def adapter(source):
 
 
 def main(folder):
-    channel = os.dup(1)                                     # what the submission prints goes nowhere
+    channel = os.dup(1)  # what the submission prints goes nowhere
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     if os.getpgrp() != os.getpid():
-        os.setsid()                                         # a kill of the own group stays in it
+        os.setsid()  # a kill of the own group stays in it
     blob = (Path(folder) / "job.frame").read_bytes()
     text, data = frames.HEAD.unpack(blob[:8])
-    job, values = frames.unpack(blob[8:8 + text], blob[8 + text:])
+    job, values = frames.unpack(blob[8 : 8 + text], blob[8 + text :])
     torch.set_num_threads(1)
 
     def send(record, *values):
         blob = memoryview(frames.pack(record, values))
         while blob:
-            blob = blob[os.write(channel, blob):]
+            blob = blob[os.write(channel, blob) :]
 
     send({"ready": True})
     limit(job["limits"])
     space, trouble = define(job["cells"])
-    send({"defined": [name for name in job["names"] if callable(space.get(name))], "trouble": [t[:300] for t in trouble[:5]]})
+    send(
+        {
+            "defined": [name for name in job["names"] if callable(space.get(name))],
+            "trouble": [t[:300] for t in trouble[:5]],
+        }
+    )
     for task in job["tasks"]:
         name, call = task["name"], adapter(task["call"])
         send({"begins": name})
@@ -118,12 +125,26 @@ def main(folder):
                 seen = observing.observe(function, args, kwargs, tuple(case["tracked"]), call)
             if seen.error is not None:
                 kind = type(seen.error).__name__
-                send({"name": name, "case": k, "error": kind if hasattr(builtins, kind) else "Exception", "says": str(seen.error)[:300]})
+                send(
+                    {
+                        "name": name,
+                        "case": k,
+                        "error": kind if hasattr(builtins, kind) else "Exception",
+                        "says": str(seen.error)[:300],
+                    }
+                )
                 continue
             try:
                 send({"name": name, "case": k, "damaged": seen.damaged}, seen.value, tuple(seen.gradients))
-            except Exception as error:                      # a value that cannot be written
-                send({"name": name, "case": k, "error": "Exception", "says": f"the value cannot be read: {type(error).__name__}"})
+            except Exception as error:  # a value that cannot be written
+                send(
+                    {
+                        "name": name,
+                        "case": k,
+                        "error": "Exception",
+                        "says": f"the value cannot be read: {type(error).__name__}",
+                    }
+                )
         send({"ends": name})
 
 
