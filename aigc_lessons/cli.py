@@ -85,7 +85,7 @@ def _pair():
 
 
 def doctor(arguments):
-    """Report on this machine; 1 if anything must be mended."""
+    """Report on this machine; 1 if anything must be fixed."""
     problems = []
 
     def line(what, text, well=True):
@@ -152,7 +152,7 @@ def doctor(arguments):
     print(
         "All is well."
         if not problems
-        else f"To mend: {', '.join(dict.fromkeys(problems))}. Each line marked BAD says how."
+        else f"To fix: {', '.join(dict.fromkeys(problems))}. Each line marked BAD says how."
     )
     return 1 if problems else 0
 

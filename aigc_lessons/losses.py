@@ -228,7 +228,7 @@ def pix2pix_generator_loss(fake_logits, fake, target, l1_weight):
 
 
 def least_squares_discriminator_loss(real_logits, fake_logits):
-    """Pull real ones to 1 and fake ones to 0: half the sum of the two mean squared distances.
+    """Least squares, real ones towards 1 and fake ones towards 0: half the sum of the two mean squared distances.
 
     Args: real_logits, fake_logits: any shapes. Returns: scalar, at least 0. Source: Mao et al. 2017, LSGAN, eq. 9.
     """
@@ -236,7 +236,7 @@ def least_squares_discriminator_loss(real_logits, fake_logits):
 
 
 def least_squares_generator_loss(fake_logits):
-    """Pull fake ones to 1: the mean squared distance. Args: fake_logits: any shape. Returns: scalar, at least 0.
+    """Least squares, fake ones towards 1: the mean squared distance. Args: fake_logits: any shape. Returns: scalar, at least 0.
 
     Source: Zhu et al. 2017, CycleGAN, section 4 (Mao et al. 2017, eq. 9, without its factor 1/2).
     """

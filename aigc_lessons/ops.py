@@ -180,7 +180,7 @@ def spectral_norm(weight, u, iterations):
 
 
 def condition(noise, labels, n_classes):
-    """What a network is told beside its input, put behind it as more channels: 1 in the label's channel, 0 in the others.
+    """Conditioning by concatenation: the label as more channels behind the input, 1 in the label's channel, 0 in the others.
 
     Args:
         noise: (N, D), or pictures (N, C, H, W): then each of the K new channels is constant over the picture.

@@ -67,7 +67,7 @@ def test_doctor_finds_bad_weights(shipped, breaks, says, capsys):
     breaks(shipped)
     assert cli.main(["doctor"]) == 1
     out = capsys.readouterr().out
-    assert says in out and "git checkout" in out and "To mend: weights" in out
+    assert says in out and "git checkout" in out and "To fix: weights" in out
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_doctor_finds_bad_carried_files(tmp_path, monkeypatch, breaks, says, cap
     breaks(folder)
     assert cli.main(["doctor"]) == 1
     out = capsys.readouterr().out
-    assert says in out and "git checkout -- aigc_lessons/data/carried" in out and "To mend: carried" in out
+    assert says in out and "git checkout -- aigc_lessons/data/carried" in out and "To fix: carried" in out
 
 
 def test_doctor_finds_a_full_disk(monkeypatch, capsys):

@@ -220,7 +220,7 @@ def cover():
     seen = torch.ones(1, 1, 1, 1)
     for _ in range(16):
         seen = ops.conv_transpose2d(seen, torch.ones(1, 1, 5, 5) / 25)
-    bell = (
+    field = (
         torch.tensor(colormaps["viridis"]((seen[0, 0] / seen.max()).numpy()))[None, ..., :3].movedim(-1, 1).float() * 2
         - 1
     )
@@ -231,7 +231,7 @@ def cover():
         - 1,
         "edges": each(grey, torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]), padding=1) / 2,
         "pooling": ops.max_pool2d(photo, 6, 6),
-        "what a pixel sees": bell,
+        "what a pixel sees": field,
         "a checkerboard": up(small, 3)[..., 2:-1, 2:-1] * 2 - 1,
         "and its cure": up(small, 4)[..., 2:-2, 2:-2] * 2 - 1,
     }

@@ -20,7 +20,7 @@ COLUMNS = ("fid", "kid", "inception_score", "precision", "recall", "density", "c
 
 
 def makes_pictures(name):
-    """Does this model draw from noise? Classifiers, what mends and what translates do not."""
+    """Does this model draw from noise? Classifiers, restorers and translators do not."""
     return hasattr(RECIPES[name].model, "sample")
 
 
@@ -35,7 +35,7 @@ def some(images, n, seed):
 
 
 def sampled(name, n=N, seed=1):
-    """(pictures, labels or None, samples a second) of a shipped generator; a conditional one is told each class in turn."""
+    """(pictures, labels or None, samples a second) of a shipped generator; a conditional one is asked for each class in turn."""
     model = shipped(name)
     model.sample(4)  # the first call is slower
     start = time.perf_counter()
@@ -148,7 +148,7 @@ test pictures of different classes.
 
 ## Generators
 
-Modes: effective number of classes among those the judge is sure of. Accuracy: how often the judge reads what a conditional generator was told. Parameters:
+Modes: effective number of classes among those the judge is sure of. Accuracy: how often the judge reads the class that a conditional generator was asked for. Parameters:
 of all networks of the model, averaged copies included. Training seconds: as the manifest recorded them on 2 cores, some of them while the machine was busy.
 Samples a second: on the machine that made this page. `pixels`: faces have no judge, so means of 8x8 blocks take the place of features.
 
@@ -160,7 +160,7 @@ On their test sets, against the real pictures of the target. The judge for shape
 
 {_table(["weights", "what", "features", *measures[:-2], *about], translators)}
 
-## What mends pictures
+## Restoration and inpainting
 
 Measured against the true picture, so no features are needed: peak signal-to-noise ratio, as the manifest records it.
 

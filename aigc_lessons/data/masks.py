@@ -1,4 +1,4 @@
-"""Holes to mend. A mask is 1 where pixels are known and 0 in the hole."""
+"""Masks of holes to fill. A mask is 1 where pixels are known and 0 in the hole."""
 
 import torch
 

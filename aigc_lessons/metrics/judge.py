@@ -1,4 +1,4 @@
-"""The judge: the course's classifier as the eye through which sets of pictures are compared."""
+"""The judge: the shipped classifier whose features compare sets of pictures."""
 import torch.nn.functional as F
 from torch import nn
 

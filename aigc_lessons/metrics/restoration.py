@@ -1,4 +1,4 @@
-"""How near a mended picture is to the true one."""
+"""How near a restored picture is to the true one."""
 import torch
 
 

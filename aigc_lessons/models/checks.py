@@ -43,9 +43,7 @@ def check_fits(model, images):
 
 def check_unconditional(who, labels):
     if labels is not None:
-        raise ValueError(
-            f"This {who} was not told any labels and cannot be asked for some. Call sample(n) without labels=."
-        )
+        raise ValueError(f"This {who} is unconditional and takes no labels. Call sample(n) without labels=.")
 
 
 def check_labels(who, labels, n, n_classes):
@@ -90,7 +88,7 @@ def check_mask(who, mask, images):
         )
     if hollow := (mask.flatten(1).sum(1) == 0).nonzero()[:, 0].tolist():
         raise ValueError(
-            f"{who}: mask {hollow[0]} leaves no pixel known, so there is nothing to mend from. Accepted: masks with at "
+            f"{who}: mask {hollow[0]} leaves no pixel known, so there is nothing to fill the hole from. Accepted: masks with at "
             "least one 1. To make pictures from nothing use a generator's sample()."
         )
 

@@ -1,4 +1,4 @@
-"""Say what to draw: lesson 31. A GAN told by concatenation, one told by projection, and a conditional VAE."""
+"""Class-conditional generators: lesson 31. A GAN conditioned by concatenation, one by projection, and a conditional VAE."""
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ from .vae import decoder_network, encoder_network
 
 
 class CGAN(nn.Module):
-    """A DCGAN that is told the class by concatenation: behind the noise, and as constant channels behind the picture.
+    """A DCGAN conditioned on the class by concatenation: behind the noise, and as constant channels behind the picture.
 
     Source: Mirza and Osindero 2014, Conditional Generative Adversarial Nets.
 
@@ -103,7 +103,7 @@ class ConditionalBatchNorm2d(nn.Module):
 
 
 class ConditionalGenerator(nn.Module):
-    """DCGAN's generator with every batch norm told the class: (N, latent_dim), (N,) -> (N, C, H, W) in [-1, 1]."""
+    """DCGAN's generator with every batch norm conditioned on the class: (N, latent_dim), (N,) -> (N, C, H, W) in [-1, 1]."""
 
     def __init__(self, image_shape, n_classes, latent_dim, width):
         super().__init__()
@@ -150,7 +150,7 @@ class ProjectionDiscriminator(nn.Module):
 
 
 class ProjectionGAN(nn.Module):
-    """A GAN told the class where it counts: conditional batch norm in the generator, projection in the discriminator.
+    """A GAN conditioned on the class by conditional batch norm in the generator, projection in the discriminator.
 
     Trained with the hinge loss under spectral norm, as lesson 25's WGAN(constraint="spectral"). With `mismatched`, the discriminator
     also learns to say fake to a real picture with a wrong label, the wrong one that it finds most credible. Such pairs come beside
@@ -227,7 +227,7 @@ class ProjectionGAN(nn.Module):
 
 
 class CVAE(nn.Module):
-    """A VAE told the class: the encoder as constant channels behind the picture, the decoder behind z.
+    """A VAE conditioned on the class: the encoder by constant channels behind the picture, the decoder by a one-hot vector behind z.
 
     z then need not say the class, so that any z gives a picture of the class asked for.
 

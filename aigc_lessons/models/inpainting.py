@@ -1,4 +1,4 @@
-"""Fill holes: lesson 42. A U-Net told the mask, one with partial convolutions (Liu et al. 2018), and an adversarial one."""
+"""Inpainting: lesson 42. A U-Net that gets the mask as a channel, one with partial convolutions (Liu et al. 2018), and an adversarial one."""
 
 import torch
 import torch.nn.functional as F
@@ -70,7 +70,7 @@ class Inpainter(nn.Module):
 
     Args:
         channels: 1 (grey) or 3 (colour). width: channels of the first layers.
-        partial: partial convolutions instead of a U-Net that is told the mask.
+        partial: partial convolutions instead of a U-Net that gets the mask as a channel.
         adversarial_weight: above 0 a PatchGAN looks at the filled picture too.
         hole: (least, most) share of missing pixels to learn on. lr: of Adam.
     """
@@ -138,6 +138,6 @@ class Inpainter(nn.Module):
         check_channels("Inpainter", check_images(x, "Inpainter.restore"), self.channels)
         check_mask("Inpainter.restore", mask, x)
         if mask.all():
-            return x.clone()  # nothing to mend
+            return x.clone()  # nothing is missing
         mask = mask.to(x)
         return composite(x, in_chunks(self, self, x, mask), mask)

@@ -1,4 +1,4 @@
-"""Mend what a camera or a file has spoilt: lesson 41. Zhang et al. 2017, DnCNN: learn the noise, not the picture."""
+"""Denoising and super-resolution: lesson 41. Zhang et al. 2017, DnCNN: learn the noise, not the picture."""
 
 import torch
 from torch import nn

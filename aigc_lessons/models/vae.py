@@ -9,7 +9,7 @@ from .checks import check_counts, check_fits, check_unconditional, halvings, in_
 
 
 def encoder_network(image_shape, n_out, width, extra_channels=0):
-    """(N, C + extra_channels, H, W) -> (N, n_out). extra_channels: what the encoder is told beside the picture."""
+    """(N, C + extra_channels, H, W) -> (N, n_out). extra_channels: what the encoder is conditioned on."""
     channels = [width * 2**i for i in range(halvings("VAE", image_shape, smallest=4))]  # 32 => 16 => 8 => 4: three
     layers = []
     for a, b in zip([image_shape[0] + extra_channels, *channels], channels):

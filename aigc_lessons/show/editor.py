@@ -1,4 +1,4 @@
-"""Draw the hole to mend: sliders move a brush over the picture, so the keyboard is enough."""
+"""Draw the hole to fill: sliders move a brush over the picture, so the keyboard is enough."""
 
 from collections import deque
 
@@ -14,7 +14,7 @@ HATCH = np.array([(213, 94, 0), (255, 255, 255)], np.uint8)  # of two colours, o
 
 
 def mask_editor(image, alt="", on_change=None, start=None):
-    """A picture with a brush that draws the hole to mend, by keyboard or mouse.
+    """A picture with a brush that draws the hole to fill, by keyboard or mouse.
 
     Arrow keys move the sliders row, column and brush (its diameter in pixels). While the pen is down, moving paints.
     Paint and Erase stamp the brush once, Undo takes the last change back, Clear makes everything known.
@@ -31,7 +31,7 @@ def mask_editor(image, alt="", on_change=None, start=None):
     Raises:
         ValueError or TypeError: no alternative text; an image or a mask of another kind; `on_change` returns anything else.
 
-    >>> editor = mask_editor(cat, alt="A cat, mended by the U-Net", on_change=lambda mask: model.restore(cat, mask))
+    >>> editor = mask_editor(cat, alt="A cat, its hole filled by the U-Net", on_change=lambda mask: model.restore(cat, mask))
     """
     check_alt(alt, "mask_editor")
     image = image[None] if isinstance(image, torch.Tensor) and image.ndim == 3 else image

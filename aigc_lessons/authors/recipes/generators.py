@@ -1,4 +1,4 @@
-"""Generators that are told nothing: lessons 22, 24 and 25."""
+"""Unconditional generators: lessons 22, 24 and 25."""
 
 from ... import metrics, models
 from .recipe import COLOUR, GREY, Recipe, halves, judged, mirrored
