@@ -1,4 +1,4 @@
-"""The exercises of lesson 51: Fréchet distance, Inception Score, kernel distance, precision and recall."""
+"""The exercises of lesson 51: Fréchet distance, Inception Score, kernel distance, precision and recall, density and coverage."""
 
 import itertools
 import math
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...metrics import frechet_distance, inception_score, kernel_distance, precision_recall
+from ...metrics import density_coverage, frechet_distance, inception_score, kernel_distance, precision_recall
 from ..engine import Case, Exercise, Mistake
 
 # frechet_distance
@@ -1164,4 +1164,221 @@ real rows that lie among the generated ones.""",
     ),
 )
 
-EXERCISES = (FRECHET, INCEPTION, KERNEL, SHARES)
+# density_coverage
+
+
+def _dense_cases(seed):
+    """Those of precision and recall, on whose numbers every way of computing a distance agrees, and what only density and coverage see."""
+
+    def case(label, real, generated, k):
+        return Case(label, (torch.as_tensor(real), torch.as_tensor(generated), k))
+
+    return [
+        case("one generated picture, k = 1", [[0.0], [1.0], [2.0], [3.0]], [[1.0]], 1),
+        case("an outlier whose ball is large, k = 2", [[0.0], [1.0], [2.0], [3.0], [50.0]], [[40.0], [30.0], [2.0]], 2),
+        case(
+            "in one spot, k = 2",
+            [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [9.0, 9.0], [9.0, 8.0], [8.0, 9.0]],
+            [[0.5, 0.5]] * 4,
+            2,
+        ),
+        *_share_cases(seed),
+    ]
+
+
+def _density_and_coverage(inside, k):
+    """From which points (M) lie in which balls (N), bool (M, N)."""
+    return inside.double().sum(1).mean() / k, inside.any(0).double().mean()
+
+
+def _dense_with(distance=_euclid, radius=_kth_other, inside=lambda d, r: d <= r, together=_density_and_coverage):
+    """Density and coverage with another distance, other radii, another test, or put together in another way."""
+    return lambda real, generated, k: together(inside(distance(generated, real), radius(distance(real, real), k)), k)
+
+
+def _dense_by_loops(real, generated, k):
+    real, generated = real.tolist(), generated.tolist()
+    radii = [sorted(math.dist(a, b) for j, b in enumerate(real) if j != i)[k - 1] for i, a in enumerate(real)]
+    inside = [[math.dist(p, c) <= r for c, r in zip(real, radii)] for p in generated]
+    return sum(map(sum, inside)) / (k * len(generated)), sum(map(any, zip(*inside))) / len(real)
+
+
+def _dense_by_numpy(real, generated, k):
+    """Squares of distances on both sides."""
+    real, generated = real.numpy().astype(np.float64), generated.numpy().astype(np.float64)
+    radii = np.partition(((real[:, None] - real) ** 2).sum(-1), k, axis=1)[:, k]
+    held = (((real[:, None] - generated) ** 2).sum(-1) <= radii[:, None]).sum(1)
+    return held.sum() / k / len(generated), np.count_nonzero(held) / len(held)
+
+
+def _dense_ball_by_ball(real, generated, k):
+    """Coverage by the nearest generated picture alone: if any lies in the ball, it does."""
+    pairs = covered = 0
+    for i, centre in enumerate(real):
+        others = torch.cat([real[:i], real[i + 1 :]])
+        radius = torch.linalg.vector_norm(others - centre, dim=1).kthvalue(k).values
+        distances = torch.linalg.vector_norm(generated - centre, dim=1)
+        pairs, covered = pairs + (distances <= radius).sum(), covered + (distances.min() <= radius)
+    return pairs / (k * len(generated)), covered / len(real)
+
+
+def _across(real, generated, k):
+    """Mistake: radii to the k-th of the other set."""
+    distances = _euclid(generated, real)
+    return _density_and_coverage(distances <= distances.sort(0).values[min(k, len(generated)) - 1], k)
+
+
+def _coverage_by_nearest(real, generated, k):
+    """Mistake: the share of real rows that are some generated row's nearest."""
+    nearest = _euclid(generated, real).argmin(1).unique()
+    return density_coverage(real, generated, k)[0], len(nearest) / len(real)
+
+
+DENSE = Exercise(
+    name="density_coverage",
+    lesson=51,
+    points=2,
+    minutes=12,
+    docstring="""Density and coverage of generated features: how densely they lie among the real ones, and how many real ones they reach.
+
+real: (N, D). generated: (M, D), at least 1 row. k: whole number, at least 1 and below N. Distances are Euclidean.
+Around each real row lies a ball; its radius is the distance to the k-th nearest other real row. Equal rows are other rows, at
+distance 0. The surface belongs to the ball. Density: the number of balls that hold a generated row, averaged over the generated rows and
+divided by k. Coverage: the share of the balls that hold at least one generated row.
+Returns (density, coverage): a number of at least 0, which may exceed 1, and one in [0, 1].""",
+    reference=density_coverage,
+    cases=_dense_cases,
+    alternatives={
+        "sorted distances": _dense_with(),
+        "the library's distances": _dense_with(torch.cdist, lambda d, k: d.kthvalue(k + 1).values),
+        "the diagonal taken out": _dense_with(
+            radius=lambda d, k: (d + torch.diag(torch.full((len(d),), math.inf))).topk(k, largest=False).values[:, -1]
+        ),
+        "one at a time": _dense_by_loops,
+        "NumPy, squared": _dense_by_numpy,
+        "ball by ball": _dense_ball_by_ball,
+    },
+    mistakes=(
+        Mistake(
+            "density and coverage exchanged",
+            "You return coverage first; density comes first.",
+            lambda real, generated, k: density_coverage(real, generated, k)[::-1],
+        ),
+        Mistake(
+            "density alone",
+            "You return density alone; return (density, coverage).",
+            lambda real, generated, k: density_coverage(real, generated, k)[0],
+        ),
+        Mistake(
+            "balls round the generated",
+            "You put the balls round the generated rows; both measures put them round the real ones, so that "
+            "generated outliers count for nothing.",
+            lambda real, generated, k: _dense_with(radius=lambda d, k: _kth_other(d, min(k, len(d) - 1)))(
+                generated, real, k
+            ),
+        ),
+        Mistake(
+            "itself counted",
+            "You count the centre as its own first neighbour, so your balls are too small.",
+            _dense_with(radius=lambda d, k: _kth_other(d, k - 1)),
+        ),
+        Mistake(
+            "one neighbour too far",
+            "You skip the centre itself twice, so your balls reach to neighbour k + 1.",
+            _dense_with(radius=lambda d, k: _kth_other(d, min(k + 1, len(d) - 1))),
+        ),
+        Mistake(
+            "the farthest",
+            "You take the k-th farthest row for the radius: torch.topk gives the largest unless you say largest=False.",
+            _dense_with(radius=lambda d, k: d.topk(k).values[:, -1]),
+        ),
+        Mistake(
+            "one radius for all",
+            "You use the mean radius for every ball; each has its own.",
+            _dense_with(radius=lambda d, k: _kth_other(d, k).mean()),
+        ),
+        Mistake(
+            "equal rows skipped",
+            "You skip rows at distance 0 as if they were the centre itself; an equal row is another row.",
+            _dense_with(radius=lambda d, k: d.masked_fill(d == 0, math.inf).sort(1).values[:, k - 1]),
+        ),
+        Mistake(
+            "radius across the sets",
+            "You take the radius to the k-th generated row; take it within the real rows.",
+            _across,
+        ),
+        Mistake(
+            "without the surface",
+            "You compare with <, so a row on the surface is outside; compare with <=.",
+            _dense_with(inside=lambda d, r: d < r),
+        ),
+        Mistake(
+            "squared distance, plain radius",
+            "You compare squared distances with radii that are not squared.",
+            _dense_with(inside=lambda d, r: d.square() <= r),
+        ),
+        Mistake(
+            "sum of absolute differences",
+            "You use the sum of absolute differences; the distance is Euclidean.",
+            _dense_with(lambda x, y: (x[:, None] - y).abs().sum(-1)),
+        ),
+        Mistake(
+            "not divided by k",
+            "You do not divide the number of balls by k, so that density is about k for good pictures.",
+            _dense_with(together=lambda inside, k: (inside.double().sum(1).mean(), inside.any(0).double().mean())),
+        ),
+        Mistake(
+            "share of the pairs",
+            "You divide the count of pairs by the number of real rows as well; divide by k and the number of "
+            "generated rows.",
+            _dense_with(together=lambda inside, k: (inside.double().mean(), inside.any(0).double().mean())),
+        ),
+        Mistake(
+            "divided by the real rows",
+            "You divide density's count by k and the number of real rows; it is an average over the generated.",
+            _dense_with(
+                together=lambda inside, k: (
+                    inside.double().sum() / (k * inside.shape[1]),
+                    inside.any(0).double().mean(),
+                )
+            ),
+        ),
+        Mistake(
+            "precision for density",
+            "You count a generated row once if any ball holds it, which is precision; density counts every ball.",
+            _dense_with(together=lambda inside, k: (inside.any(1).double().mean(), inside.any(0).double().mean())),
+        ),
+        Mistake(
+            "density cut at 1",
+            "You cut density at 1; above 1 the generated rows lie where the real ones are dense.",
+            lambda real, generated, k: tuple(min(v, 1.0) for v in density_coverage(real, generated, k)),
+        ),
+        Mistake(
+            "precision for coverage",
+            "You return the share of generated rows that lie in a ball; coverage is the share of balls that hold one.",
+            _dense_with(together=lambda inside, k: (inside.double().sum(1).mean() / k, inside.any(1).double().mean())),
+        ),
+        Mistake(
+            "recall for coverage",
+            "You return recall, whose balls are the generated rows'; coverage uses the real rows' balls.",
+            lambda real, generated, k: (
+                density_coverage(real, generated, k)[0],
+                _in_any(
+                    _euclid(real, generated), _kth_other(_euclid(generated, generated), min(k, len(generated) - 1))
+                ),
+            ),
+        ),
+        Mistake(
+            "nearest real rows",
+            "You count real rows that are the nearest of some generated row; count balls that hold a generated row.",
+            _coverage_by_nearest,
+        ),
+        Mistake(
+            "number of balls",
+            "You return how many balls hold a generated row; divide by the number of real rows.",
+            _dense_with(together=lambda inside, k: (inside.double().sum(1).mean() / k, inside.any(0).double().sum())),
+        ),
+    ),
+)
+
+EXERCISES = (FRECHET, INCEPTION, KERNEL, SHARES, DENSE)
