@@ -8,7 +8,7 @@ from ..data import check_images, draw_masks
 from ..losses import discriminator_loss, generator_loss, masked_l1
 from ..ops import composite, partial_conv2d
 from .adversary import update
-from .checks import check_channels, check_counts, check_mask, in_chunks, start_from, zero_bias
+from .checks import check_channels, check_counts, check_mask, in_chunks, leaky_tanh, start_from, zero_bias
 from .dcgan import initialize
 from .pix2pix import patch_discriminator
 from .restoration import random_flips
@@ -88,7 +88,7 @@ class Inpainter(nn.Module):
 
     def forward(self, images, mask):
         """(N, C, H, W), (N, 1, H, W) -> what the whole picture might be, (N, C, H, W) in [-1, 1]."""
-        return self.generator(images, mask).tanh()
+        return leaky_tanh(self.generator(images, mask))
 
     def begin(self, images):
         """Start from the mean of the data: see `start_from`."""

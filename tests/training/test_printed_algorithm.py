@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import aigc_lessons as al
 from aigc_lessons.data import ImageSet
 from aigc_lessons.models.adversary import averaged
-from aigc_lessons.models.checks import evaluating
+from aigc_lessons.models.checks import evaluating, leaky_tanh
 from aigc_lessons.models.dcgan import gan_step
 from aigc_lessons.training import Batch, loop
 
@@ -477,59 +477,47 @@ def test_a_resumed_run_needs_no_random_state(name, tmp_path):
 
 # ------------------------------------------------------------------ grounds at the end of the range
 
-
-def on_a_ground(value, share, shape, n=160, seed=0):
-    """Pictures whose ground is exactly `value`, on average `share` of the pixels; on it a disc or a square of another shade."""
-    g = torch.Generator().manual_seed(seed)
-    c, h, w = shape
-    kind, shade = torch.rand(n, 1, 1, generator=g) < 0.5, -value * (0.2 + 0.6 * torch.rand(n, c, 1, 1, generator=g))
-    reach = h * ((1 - share) / 3.57) ** 0.5  # the mean area of disc and square is 3.57 reach squared
-    y, x = torch.meshgrid(torch.arange(h) + 0.5, torch.arange(w) + 0.5, indexing="ij")
-    room = lambda size: reach + (size - 2 * reach) * torch.rand(n, 1, 1, generator=g)
-    dy, dx = (y - room(h)).abs(), (x - room(w)).abs()
-    inside = torch.where(kind, (dx**2 + dy**2).sqrt(), torch.maximum(dx, dy)) < reach
-    return ImageSet(
-        torch.where(inside[:, None], shade, torch.tensor(float(value))),
-        kind[:, 0, 0].long(),
-        classes=("square", "disc"),
-    )
-
-
-GROUNDS = {"white": (1.0, 0.7), "black": (-1.0, 0.8)}
-WITH_TANH = [name for name in MODELS if name not in ("Classifier", "Denoiser", "SuperResolver")]
-
-
-WIDER = {
-    "Pix2Pix": lambda: al.models.Pix2Pix(width=8),
-    "CycleGAN": lambda: al.models.CycleGAN(width=8, blocks=1),
-    "VAE": lambda: al.models.VAE(GREY, latent_dim=8, width=8),
-    "CVAE": lambda: al.models.CVAE(GREY, 2, latent_dim=8, width=8),
-    "DCGAN": lambda: al.models.DCGAN(GREY, latent_dim=8, width=8),
-    "clipped WGAN": lambda: al.models.WGAN(GREY, "clip", latent_dim=8, width=8),
-    "penalised WGAN": lambda: al.models.WGAN(GREY, "penalty", latent_dim=8, width=8),
-    "spectral WGAN": lambda: al.models.WGAN(GREY, "spectral", latent_dim=8, width=8),
-    "CGAN": lambda: al.models.CGAN(GREY, 2, latent_dim=8, width=8),
-    "ProjectionGAN": lambda: al.models.ProjectionGAN(GREY, 2, latent_dim=8, width=8),
-    "Inpainter": lambda: al.models.Inpainter(1, width=8),
-    "partial Inpainter": lambda: al.models.Inpainter(1, width=8, partial=True),
-    "adversarial Inpainter": lambda: al.models.Inpainter(1, width=8, adversarial_weight=0.05),
+GROUNDS = {"digits": -1.0, "emoji": 1.0}  # about 85 % exactly black, about 66 % exactly white
+MIDDLE = dict(latent_dim=16, width=8)
+WITH_TANH = {
+    "VAE": lambda shape: al.models.VAE(shape, **MIDDLE),
+    "CVAE": lambda shape: al.models.CVAE(shape, 15, **MIDDLE),
+    "DCGAN": lambda shape: al.models.DCGAN(shape, **MIDDLE),
+    "clipped WGAN": lambda shape: al.models.WGAN(shape, "clip", **MIDDLE),
+    "penalised WGAN": lambda shape: al.models.WGAN(shape, "penalty", **MIDDLE),
+    "spectral WGAN": lambda shape: al.models.WGAN(shape, "spectral", **MIDDLE),
+    "CGAN": lambda shape: al.models.CGAN(shape, 15, **MIDDLE),
+    "ProjectionGAN": lambda shape: al.models.ProjectionGAN(shape, 15, **MIDDLE),
+    "Pix2Pix": lambda shape: al.models.Pix2Pix(shape[0], shape[0], width=8),
+    "CycleGAN": lambda shape: al.models.CycleGAN(shape[0], width=4, blocks=1),
+    "Inpainter": lambda shape: al.models.Inpainter(shape[0], width=8),
+    "partial Inpainter": lambda shape: al.models.Inpainter(shape[0], width=8, partial=True),
+    "adversarial Inpainter": lambda shape: al.models.Inpainter(shape[0], width=8, adversarial_weight=0.05),
 }
 
 
-def answers(name, model, data):
-    """What a model makes beside what it should: (made, wanted), pair by pair for translators and menders."""
-    if name == "Pix2Pix":
-        return model.translate(data[0].images), data[1].images
-    if name == "CycleGAN":
-        return torch.cat([model.translate(data[0].images, "B"), model.translate(data[1].images, "A")]), None
-    if "Inpainter" in name:
-        mask = al.data.draw_masks("box", len(data), 16, 0.25, seed=5)
-        return model.restore(data.images, mask), data.images
-    if name == "VAE":
-        return model.decode(model.encode(data.images)[0]).detach(), data.images
-    if name == "CVAE":
-        return model.decode(model.encode(data.images, data.labels)[0], data.labels).detach(), data.images
-    return model.sample(len(data), seed=1), None
+def on_a_ground(name, size):
+    """The first 600 pictures, their labels, and the share of pixels that are exactly the ground."""
+    ds = al.data.load(name, size=size)[:600]
+    return ds, (ds.images == GROUNDS[name]).float().mean().item()
+
+
+def answers(kind, model, data):
+    """(made, wanted, where): pair by pair for models that reconstruct, translate or restore; wanted None for those that draw."""
+    everywhere = torch.ones_like(data.images[:, :1])
+    if kind == "Pix2Pix":
+        return model.translate(data.images.flip(-1)), data.images, everywhere
+    if kind == "CycleGAN":
+        return model.translate(data.images), None, None
+    if "Inpainter" in kind:
+        mask = al.data.draw_masks("box", len(data), data.images.shape[-1], 0.25, seed=5)
+        return model.restore(data.images, mask), data.images, 1 - mask
+    with torch.no_grad():
+        if kind == "VAE":
+            return model.decode(model.encode(data.images)[0]), data.images, everywhere
+        if kind == "CVAE":
+            return model.decode(model.encode(data.images, data.labels)[0], data.labels), data.images, everywhere
+    return model.sample(len(data), seed=1), None, None
 
 
 def distance_of_blocks(a, b):
@@ -539,28 +527,44 @@ def distance_of_blocks(a, b):
 
 
 @pytest.mark.parametrize("ground", GROUNDS)
-@pytest.mark.parametrize("name", WITH_TANH)
-def test_a_ground_at_the_end_of_the_range_is_no_trap(name, ground, laptop):
-    """200 steps at the learning rate that a learner gets beat the best constant answer, and the picture is not of one colour."""
-    shape = COLOUR if name in ("Pix2Pix", "CycleGAN") else GREY
-    plain = on_a_ground(*GROUNDS[ground], shape)
-    n = (plain.images == GROUNDS[ground][0]).all(1).float().mean()
-    assert abs(n - GROUNDS[ground][1]) < 0.07
-    data = plain
-    if name in ("Pix2Pix", "CycleGAN"):  # to the other order of colours, the ground as it is
-        data = (plain, ImageSet(plain.images.flip(1).contiguous()))
+@pytest.mark.parametrize("kind", WITH_TANH)
+def test_a_ground_at_the_end_of_the_range_is_no_trap(kind, ground, laptop):
+    """200 steps beat the constant answer, and what is made is not the same everywhere."""
+    size = 32 if "VAE" in kind or "Inpainter" in kind else 16  # where the trap is known to shut
+    data, share = on_a_ground(ground, size)
+    assert share > (0.75 if ground == "digits" else 0.6) * (1 if size == 32 else 0.8)
     torch.manual_seed(0)
-    model = WIDER[name]()
-    al.fit(model, data, steps=200, batch_size=16, seed=0, progress=False)
-    made, wanted = answers(name, model, data)
+    model = WITH_TANH[kind](tuple(data.images.shape[1:]))
+    mirrored = ImageSet(data.images.flip(-1).contiguous())
+    learnt = {"Pix2Pix": (mirrored, data), "CycleGAN": (mirrored, data)}.get(kind, data)
+    al.fit(model, learnt, steps=200, batch_size=32, seed=0, progress=False)
+    made, wanted, where = answers(kind, model, data)
     made = made.cpu()
-    if wanted is not None:
-        l1 = lambda x: (x - wanted).abs().mean().item()
-        assert l1(made) < 0.8 * l1(
-            wanted.flatten(2).median(2).values.median(0).values[None, :, None, None].expand_as(wanted)
-        )
-    else:
-        real = plain.images if name != "CycleGAN" else torch.cat([data[1].images, data[0].images])
-        constant = real.mean(0, keepdim=True).expand_as(real)
-        assert distance_of_blocks(made, real) < 0.8 * distance_of_blocks(constant, real)
-    assert made.flatten(1).std(1).mean() > 0.1  # it draws something
+    if wanted is None:
+        constant = data.images.mean(0, keepdim=True).expand_as(data.images)
+        assert distance_of_blocks(made, data.images) < 0.9 * distance_of_blocks(constant, data.images)
+        assert made.flatten(1).std(1).mean() > 0.1
+        return
+    error = lambda x: ((x - wanted).abs() * where).sum() / (where.sum() * wanted.shape[1])
+    ground_everywhere = torch.full_like(wanted, GROUNDS[ground])
+    assert error(made) < error(ground_everywhere)
+    assert made[where.expand_as(made) > 0].std() > 0.02
+
+
+def test_from_the_other_end_of_the_range_the_trap_shuts(laptop):
+    """The test above can fail: a VAE that starts bright on a black ground ends as all black."""
+    data, _ = on_a_ground("digits", 32)
+    torch.manual_seed(0)
+    model = WITH_TANH["VAE"]((1, 32, 32))
+    nn.init.constant_(model.decoder[-2].bias, 0.5)  # not 0: `begin` takes it for trained
+    al.fit(model, data, steps=200, batch_size=32, seed=0, progress=False)
+    made, wanted, _ = answers("VAE", model, data)
+    assert (made - wanted).abs().mean() > (wanted + 1).abs().mean()
+
+
+def test_a_leaky_tanh_is_tanh_with_a_gradient_that_stays():
+    x = torch.linspace(-60, 60, 41, dtype=torch.float64, requires_grad=True)
+    y = leaky_tanh(x, leak=0.1)
+    torch.testing.assert_close(y, x.tanh())
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(gradient, 1 - x.detach().tanh() ** 2 + 0.1)
