@@ -11,7 +11,7 @@ help:
 	@echo "make lab         start the course in JupyterLab"
 	@echo "make test        run every test, and every notebook under the smoke profile"
 	@echo "make test-oldest the tests again with the oldest versions that pyproject.toml allows"
-	@echo "make lint        ruff"
+	@echo "make lint        ruff: faults, and the layout of code"
 	@echo "make notebooks   run all notebooks under the laptop profile and store what they show"
 	@echo "make exercises   make exercises/ from solutions/"
 	@echo "make results     measure every shipped generator anew and write RESULTS.md"
@@ -34,6 +34,7 @@ test-oldest: .venv/.oldest
 
 lint: .venv/.test
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check --quiet .
 
 notebooks: .venv/.test exercises
 	AIGC_PROFILE=laptop $(PY) -m aigc_lessons.authors.notebooks run notebooks/*.ipynb solutions/*.ipynb

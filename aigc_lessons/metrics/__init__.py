@@ -1,4 +1,5 @@
 """How good a model is, and how sure that is: every measure comes with an interval and its sample count."""
+
 from .accuracy import accuracy
 from .evaluation import Report, evaluate
 from .frechet import fid, frechet_distance, moments
@@ -10,7 +11,30 @@ from .modes import confident_share, effective_modes, mode_counts, pairwise_dista
 from .neighbours import covered, density_coverage, precision_recall
 from .restoration import psnr, psnr_each, ssim_each
 
-__all__ = ["Judge", "Measure", "Report", "accuracy", "bootstrap_interval", "coarse_pixels", "confident_share",
-           "covered", "density_coverage", "effective_modes", "evaluate", "fid", "frechet_distance", "inception_score",
-           "judges", "kernel_distance", "mean_interval", "mode_counts", "moments", "pairwise_distance",
-           "precision_recall", "psnr", "psnr_each", "ssim_each", "wilson_interval"]
+__all__ = [
+    "Judge",
+    "Measure",
+    "Report",
+    "accuracy",
+    "bootstrap_interval",
+    "coarse_pixels",
+    "confident_share",
+    "covered",
+    "density_coverage",
+    "effective_modes",
+    "evaluate",
+    "fid",
+    "frechet_distance",
+    "inception_score",
+    "judges",
+    "kernel_distance",
+    "mean_interval",
+    "mode_counts",
+    "moments",
+    "pairwise_distance",
+    "precision_recall",
+    "psnr",
+    "psnr_each",
+    "ssim_each",
+    "wilson_interval",
+]

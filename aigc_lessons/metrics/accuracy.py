@@ -1,4 +1,5 @@
 """How often a classifier is right."""
+
 from ..data import check_images, warn_if_half_range
 from .checks import check_finite
 from .intervals import wilson_interval
@@ -17,11 +18,15 @@ def accuracy(predict, images, labels):
     """
     check_images(images, "accuracy")
     if len(images) == 0 or len(labels) != len(images):
-        raise ValueError(f"accuracy got {len(images)} images and {len(labels)} labels. Give one label for each image, and at least one image.")
+        raise ValueError(
+            f"accuracy got {len(images)} images and {len(labels)} labels. Give one label for each image, and at least one image."
+        )
     warn_if_half_range(images, "accuracy")
     logits = predict(images)
     check_finite(logits.softmax(1), "accuracy", "logits")
     if labels.min() < 0 or labels.max() >= logits.shape[1]:
-        raise ValueError(f"accuracy got labels from {labels.min()} to {labels.max()} for {logits.shape[1]} classes. Accepted: 0 to {logits.shape[1] - 1}.")
+        raise ValueError(
+            f"accuracy got labels from {labels.min()} to {labels.max()} for {logits.shape[1]} classes. Accepted: 0 to {logits.shape[1] - 1}."
+        )
     right = (logits.argmax(1) == labels.to(logits.device)).sum().item()
     return wilson_interval(right, len(labels))

@@ -1,11 +1,12 @@
 """The Fréchet distance between Gaussians, which FID measures between the features of two sets of pictures."""
+
 import torch
 
 from .checks import check_finite
 from .intervals import bootstrap_interval
 
-ROWS = 10_000                                   # of which a covariance is summed at a time
-GROUPS, MANY, WIDE = 200, 2_000, 256            # of more rows than MANY and up to WIDE features, groups are drawn anew, not rows
+ROWS = 10_000  # of which a covariance is summed at a time
+GROUPS, MANY, WIDE = 200, 2_000, 256  # of more rows than MANY and up to WIDE features, groups are drawn anew, not rows
 
 
 def moments(features):
@@ -17,7 +18,7 @@ def moments(features):
         raise ValueError(f"moments got features of shape {tuple(features.shape)}. Accepted: (N, D), at least 2 rows.")
     check_finite(features, "moments")
     mean = features.mean(0, dtype=torch.float64)
-    centred = (part.double() - mean for part in features.split(ROWS))            # in pieces: no second copy of all in 64 bits
+    centred = (part.double() - mean for part in features.split(ROWS))  # in pieces: no second copy of all in 64 bits
     return mean, sum(part.T @ part for part in centred) / (len(features) - 1)
 
 
@@ -61,21 +62,23 @@ def frechet_interval(generated, real, value, repeats=200):
     if n <= MANY or real.shape[1] > WIDE:
         statistic, sets = lambda a, b: frechet_distance(*moments(a), *moments(b)), (generated, real)
     else:
-        origin = real.mean(0, dtype=torch.float64)                              # sums of squares about it lose no digits
+        origin = real.mean(0, dtype=torch.float64)  # sums of squares about it lose no digits
         statistic, sets = _distance_of_groups, [_sums_of_groups(x.double() - origin) for x in (generated, real)]
     return bootstrap_interval(statistic, *sets, value=value, least=0.0, repeats=repeats, n=n)
 
 
 def _sums_of_groups(features):
     """(N, D) -> (200, 1 + D + D^2): of each group the number of rows, their sum and the sum of their outer products."""
-    return torch.stack([torch.cat([x.new_tensor([len(x)]), x.sum(0), (x.T @ x).flatten()]) for x in features.tensor_split(GROUPS)])
+    return torch.stack(
+        [torch.cat([x.new_tensor([len(x)]), x.sum(0), (x.T @ x).flatten()]) for x in features.tensor_split(GROUPS)]
+    )
 
 
 def _moments_of_groups(sums):
     total = sums.sum(0)
-    d = round((len(total) - 0.75) ** 0.5 - 0.5)                                  # 1 + d + d^2 numbers
-    n, mean = total[0], total[1:1 + d] / total[0]
-    return mean, (total[1 + d:].view(d, d) - n * mean.outer(mean)) / (n - 1)
+    d = round((len(total) - 0.75) ** 0.5 - 0.5)  # 1 + d + d^2 numbers
+    n, mean = total[0], total[1 : 1 + d] / total[0]
+    return mean, (total[1 + d :].view(d, d) - n * mean.outer(mean)) / (n - 1)
 
 
 def _distance_of_groups(a, b):

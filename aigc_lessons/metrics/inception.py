@@ -1,4 +1,5 @@
 """The Inception Score: does a classifier recognise each picture, and do the pictures differ?"""
+
 import torch
 
 from .checks import check_finite
@@ -16,10 +17,14 @@ def inception_score(probabilities):
     """
     p = probabilities.double()
     if p.ndim != 2 or len(p) < 1:
-        raise ValueError(f"inception_score got probabilities of shape {tuple(p.shape)}. Accepted: (N, K), at least 1 row.")
+        raise ValueError(
+            f"inception_score got probabilities of shape {tuple(p.shape)}. Accepted: (N, K), at least 1 row."
+        )
     check_finite(p, "inception_score", "probabilities")
     if not (p >= 0).all() or not ((p.sum(1) - 1).abs() < 1e-3).all():
-        raise ValueError("inception_score got rows that are not probabilities: numbers of at least 0 that sum to 1. For logits: logits.softmax(1).")
+        raise ValueError(
+            "inception_score got rows that are not probabilities: numbers of at least 0 that sum to 1. For logits: logits.softmax(1)."
+        )
     mean = p.mean(0)
-    divergence = (torch.xlogy(p, p) - torch.xlogy(p, mean)).sum(1)          # where the mean is 0, so is each p
+    divergence = (torch.xlogy(p, p) - torch.xlogy(p, mean)).sum(1)  # where the mean is 0, so is each p
     return divergence.mean().exp()

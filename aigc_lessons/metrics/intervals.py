@@ -1,4 +1,5 @@
 """A number with its 95 % interval."""
+
 import math
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import torch
 @dataclass(frozen=True)
 class Measure:
     """value, the ends of its 95 % interval, and how many samples it rests on."""
+
     value: float
     low: float
     high: float
@@ -25,8 +27,10 @@ def wilson_interval(successes, n):
     Raises ValueError unless 0 <= successes <= n and n >= 1. Source: Wilson 1927; Brown, Cai, DasGupta 2001, eq. 4.
     """
     if not 0 <= successes <= n or n < 1:
-        raise ValueError(f"wilson_interval({successes}, {n}): give the number of successes and of trials, at least one trial.")
-    z = 1.959964                                              # the normal distribution's 97.5 % point
+        raise ValueError(
+            f"wilson_interval({successes}, {n}): give the number of successes and of trials, at least one trial."
+        )
+    z = 1.959964  # the normal distribution's 97.5 % point
     p = successes / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -40,6 +44,7 @@ def mean_interval(values):
     Raises ValueError for fewer than two. Source: Student 1908.
     """
     from scipy.stats import t
+
     x = torch.as_tensor(values, dtype=torch.float64).flatten()
     n = len(x)
     if n < 2:
@@ -55,7 +60,9 @@ def about(value, drawn, n, least=-math.inf, most=math.inf):
     return Measure(value, min(value, max(least, value + low)), max(value, min(most, value + high)), n)
 
 
-def bootstrap_interval(statistic, *sets, value=None, least=-math.inf, most=math.inf, repeats=200, seed=0, shrink=1.0, n=None):
+def bootstrap_interval(
+    statistic, *sets, value=None, least=-math.inf, most=math.inf, repeats=200, seed=0, shrink=1.0, n=None
+):
     """The value of a statistic of whole sets, with an interval from drawing each set anew from itself, with replacement.
 
     The interval is that of the drawn values about their own mean, put about `value`. Drawing with replacement repeats pictures,
@@ -70,10 +77,16 @@ def bootstrap_interval(statistic, *sets, value=None, least=-math.inf, most=math.
     Raises ValueError for an empty set. Source: Efron 1979, Bootstrap Methods.
     """
     if not sets or min(map(len, sets)) < 1:
-        raise ValueError(f"bootstrap_interval got sets of {[len(s) for s in sets]} samples. Accepted: at least one set, none of them empty.")
+        raise ValueError(
+            f"bootstrap_interval got sets of {[len(s) for s in sets]} samples. Accepted: at least one set, none of them empty."
+        )
     from tqdm.auto import trange
+
     g = torch.Generator().manual_seed(seed)
     value = float(statistic(*sets)) if value is None else float(value)
     draw = lambda s: s[torch.randint(len(s), (len(s),), generator=g)]
-    drawn = torch.tensor([float(statistic(*map(draw, sets))) for _ in trange(repeats, desc="drawing anew", delay=2, leave=False)], dtype=torch.float64)
+    drawn = torch.tensor(
+        [float(statistic(*map(draw, sets))) for _ in trange(repeats, desc="drawing anew", delay=2, leave=False)],
+        dtype=torch.float64,
+    )
     return about(value, drawn * shrink, n or min(map(len, sets)), least, most)

@@ -1,4 +1,5 @@
 """The judge: the shipped classifier whose features compare sets of pictures."""
+
 import torch.nn.functional as F
 from torch import nn
 
@@ -28,8 +29,10 @@ class Judge(nn.Module):
     def __init__(self, name):
         super().__init__()
         if name not in judges():
-            raise ValueError(f"There is no judge for {name!r}. There are judges for {', '.join(judges())}; for other pictures use "
-                             "features='inception' with a file of weights.")
+            raise ValueError(
+                f"There is no judge for {name!r}. There are judges for {', '.join(judges())}; for other pictures use "
+                "features='inception' with a file of weights."
+            )
         self.classifier = shipped(f"classifier-{name}").requires_grad_(False)
         self.image_shape, self.n_classes = self.classifier.image_shape, self.classifier.n_classes
         self.scale = manifest()[f"classifier-{name}"]["metrics"]["feature_rms"]

@@ -1,18 +1,18 @@
 """The kernel distance that KID measures between the features of two sets of pictures."""
+
 import torch
 
 from .checks import check_finite
 from .intervals import bootstrap_interval
 
-SUBSET = 1_000                                  # rows of a subset, as torch-fidelity and published tables take
-SUBSETS = 100                                   # at most
+SUBSET = 1_000  # rows of a subset, as torch-fidelity and published tables take
+SUBSETS = 100  # at most
 
 
 def subsets(n, m):
     """(how many, of which size): KID's subsets for n and m features. A single one where it is everything."""
     size = min(n, m, SUBSET)
     return (1 if n == m == size else min(SUBSETS, 10 * -(-max(n, m) // size))), size
-
 
 
 def cubic_kernel(x, y):
@@ -42,7 +42,9 @@ def kernel_distance(x, y):
     Source: Binkowski et al. 2018, Demystifying MMD GANs.
     """
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
-        raise ValueError(f"kernel_distance got features of shape {tuple(x.shape)} and {tuple(y.shape)}. Accepted: (N, D) and (M, D), at least 2 rows each.")
+        raise ValueError(
+            f"kernel_distance got features of shape {tuple(x.shape)} and {tuple(y.shape)}. Accepted: (N, D) and (M, D), at least 2 rows each."
+        )
     check_finite(x, "kernel_distance", "first features")
     check_finite(y, "kernel_distance", "second features")
     return unbiased_mmd(cubic_kernel(x, x), cubic_kernel(y, y), cubic_kernel(x, y))
@@ -58,12 +60,21 @@ def kernel_interval(x, y, value, repeats=200):
     Args: x (N, D), y (M, D): features, scaled. Returns: Measure; n is the smaller of N and M.
     """
     n, m = len(x), len(y)
-    some = [t[torch.randperm(len(t), generator=torch.Generator().manual_seed(0))[:SUBSET]] if len(t) > SUBSET else t for t in (x, y)]
+    some = [
+        t[torch.randperm(len(t), generator=torch.Generator().manual_seed(0))[:SUBSET]] if len(t) > SUBSET else t
+        for t in (x, y)
+    ]
     kernels = [cubic_kernel(a, b) for a, b in ((some[0], some[0]), (some[1], some[1]), some)]
     sizes = [len(t) for t in some]
     count = subsets(n, m)[0]
     shares = [size / whole for size, whole in zip(sizes, (n, m))]
     shrink = max(share + (1 - share) / count for share in shares) ** 0.5
     counts = lambda i, size: torch.bincount(i, minlength=size).double()
-    return bootstrap_interval(lambda i, j: unbiased_mmd(*kernels, counts(i, sizes[0]), counts(j, sizes[1])), *map(torch.arange, sizes),
-                              value=value, repeats=repeats, shrink=shrink, n=min(n, m))
+    return bootstrap_interval(
+        lambda i, j: unbiased_mmd(*kernels, counts(i, sizes[0]), counts(j, sizes[1])),
+        *map(torch.arange, sizes),
+        value=value,
+        repeats=repeats,
+        shrink=shrink,
+        n=min(n, m),
+    )

@@ -1,4 +1,5 @@
 """Which of the things that the data holds does a generator make? Counted by a classifier, the judge."""
+
 import torch
 
 from ..data import check_images, warn_if_half_range
@@ -43,7 +44,7 @@ def effective_modes(counts):
     Source: Hill 1973, Diversity and evenness, order 1.
     """
     if counts.sum() == 0:
-        return 0.0                                            # nothing was recognised
+        return 0.0  # nothing was recognised
     p = counts.double() / counts.sum()
     return torch.exp(-torch.xlogy(p, p).sum()).item()
 
@@ -57,4 +58,4 @@ def pairwise_distance(images):
     if len(images) < 2:
         raise ValueError(f"pairwise_distance got {len(images)} images. Accepted: at least 2.")
     warn_if_half_range(images, "pairwise_distance")
-    return (2 * images.double().flatten(1).var(0)).mean().sqrt().item()         # E|x - y|^2 of a pair is twice the variance
+    return (2 * images.double().flatten(1).var(0)).mean().sqrt().item()  # E|x - y|^2 of a pair is twice the variance

@@ -1,4 +1,5 @@
 """How near a restored picture is to the true one."""
+
 import torch
 
 
@@ -13,7 +14,9 @@ def psnr(x, y, data_range):
     if x.shape != y.shape:
         raise ValueError(f"psnr got {tuple(x.shape)} and {tuple(y.shape)}. Accepted: two tensors of one shape.")
     if not data_range > 0:
-        raise ValueError(f"psnr(data_range={data_range}): accepted is a number above 0, such as 2 for pictures in [-1, 1].")
+        raise ValueError(
+            f"psnr(data_range={data_range}): accepted is a number above 0, such as 2 for pictures in [-1, 1]."
+        )
     return 10 * torch.log10(data_range**2 / (x - y).square().mean())
 
 
@@ -25,7 +28,9 @@ def psnr_each(x, y, mask=None):
     if mask is None:
         return torch.stack([psnr(a, b, 2.0) for a, b in zip(x, y)])
     if empty := [i for i, m in enumerate(mask) if not m.any()]:
-        raise ValueError(f"psnr_each: the mask of picture {empty[0]} holds no 1, so there is nothing to compare. Leave that picture out.")
+        raise ValueError(
+            f"psnr_each: the mask of picture {empty[0]} holds no 1, so there is nothing to compare. Leave that picture out."
+        )
     inside = mask.bool().expand_as(x)
     return torch.stack([psnr(a[m], b[m], 2.0) for a, b, m in zip(x, y, inside)])
 
@@ -36,4 +41,7 @@ def ssim_each(x, y):
     Windows of 7x7 pixels, so H and W of at least 7. Source: Wang et al. 2004, eq. 13.
     """
     from skimage.metrics import structural_similarity
-    return torch.tensor([structural_similarity(a.numpy(), b.numpy(), channel_axis=0, data_range=2.0) for a, b in zip(x.cpu(), y.cpu())])
+
+    return torch.tensor(
+        [structural_similarity(a.numpy(), b.numpy(), channel_axis=0, data_range=2.0) for a, b in zip(x.cpu(), y.cpu())]
+    )

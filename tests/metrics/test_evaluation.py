@@ -52,13 +52,20 @@ def noise(n, shape=(1, 32, 32), seed=0):
 # The same numbers as torch-fidelity's, from the same features
 
 
-@pytest.mark.parametrize("name, n, m", [("digits", 600, 600), ("shapes", 600, 600), ("digits", 150, 400), ("shapes", 500, 90)])
+@pytest.mark.parametrize(
+    "name, n, m", [("digits", 600, 600), ("shapes", 600, 600), ("digits", 150, 400), ("shapes", 500, 90)]
+)
 def test_our_functions_agree_with_torch_fidelity(name, n, m):
     judge = metrics.Judge(name)
     generated = to_bytes(al.shipped(f"projection-{name}").sample(n, seed=1))
     real = to_bytes(al.data.load(name).images[-m:])
     values, (fake, logits), (true, real_logits) = evaluation.fidelity(judge.read_bytes, generated, real, judge.scale)
-    assert fake.shape == (n, 64) and true.shape == (m, 64) and logits.shape == (n, judge.n_classes) and real_logits.shape == (m, judge.n_classes)
+    assert (
+        fake.shape == (n, 64)
+        and true.shape == (m, 64)
+        and logits.shape == (n, judge.n_classes)
+        and real_logits.shape == (m, judge.n_classes)
+    )
     assert metrics.fid(fake, true) == pytest.approx(values[FID], rel=1e-4)
     # torch-fidelity takes as many of the larger set as the smaller has, several times, and sums in single precision
     count, size = kernel.subsets(n, m)
@@ -68,14 +75,19 @@ def test_our_functions_agree_with_torch_fidelity(name, n, m):
     assert sum(kids) / count == pytest.approx(values[KID], rel=1e-3)
     assert metrics.inception_score(logits.double().softmax(1)).item() == pytest.approx(values[IS], rel=1e-6)
     precision, recall = metrics.precision_recall(true, fake, evaluation.NEIGHBOUR)
-    theirs = prc_features_to_metric(fake, true, prc_neighborhood=evaluation.NEIGHBOUR, prc_batch_size=1_000, save_cpu_ram=True, verbose=False)
-    assert abs(precision - theirs["precision"]) <= 1.01 / n and abs(recall - theirs["recall"]) <= 1.01 / m  # one sample, and 32 bits
-    assert 0.02 < precision < 1 and 0.02 < recall < 1 and values[FID] > 1 and 2 < values[IS] < judge.n_classes  # nothing is at an end
+    theirs = prc_features_to_metric(
+        fake, true, prc_neighborhood=evaluation.NEIGHBOUR, prc_batch_size=1_000, save_cpu_ram=True, verbose=False
+    )
+    # one sample, and 32 bits
+    assert abs(precision - theirs["precision"]) <= 1.01 / n and abs(recall - theirs["recall"]) <= 1.01 / m
+    # nothing is at an end
+    assert 0.02 < precision < 1 and 0.02 < recall < 1 and values[FID] > 1 and 2 < values[IS] < judge.n_classes
 
 
 def test_fidelity_returns_the_features_in_the_pictures_order(digits):
     judge = metrics.Judge("digits")
-    generated, real = to_bytes(digits.images[:130]), to_bytes(digits.images[130:200])  # more than a batch, and not whole batches
+    # more than a batch, and not whole batches
+    generated, real = to_bytes(digits.images[:130]), to_bytes(digits.images[130:200])
     _, (fake, fake_logits), (true, true_logits) = evaluation.fidelity(judge.read_bytes, generated, real)
     for got, pixels in (((fake, fake_logits), generated), ((true, true_logits), real)):
         torch.testing.assert_close(got, judge.read_bytes(pixels), rtol=1e-4, atol=1e-3)
@@ -85,14 +97,19 @@ def test_fidelity_returns_the_features_in_the_pictures_order(digits):
 def test_the_report_holds_torch_fidelitys_values_with_our_intervals(digits):
     generated, real = digits.images[:90], digits.images[300:440]
     judge = metrics.Judge("digits")
-    values, (fake, logits), (true, _) = evaluation.fidelity(judge.read_bytes, to_bytes(generated), to_bytes(real), judge.scale)
+    values, (fake, logits), (true, _) = evaluation.fidelity(
+        judge.read_bytes, to_bytes(generated), to_bytes(real), judge.scale
+    )
     report = metrics.evaluate(generated, real, repeats=40)
     kid = lambda a, b: metrics.kernel_distance(a / judge.scale, b / judge.scale)
     interval = lambda *args, **bounds: metrics.bootstrap_interval(*args, repeats=40, **bounds)
     for got, want in (
         (report.fid, interval(metrics.fid, fake, true, value=values[FID], least=0)),
         (report.kid, interval(kid, fake, true, value=values[KID])),
-        (report.inception_score, interval(metrics.inception_score, logits.double().softmax(1), value=values[IS], least=1, most=10)),
+        (
+            report.inception_score,
+            interval(metrics.inception_score, logits.double().softmax(1), value=values[IS], least=1, most=10),
+        ),
         (report.modes, interval(lambda z: metrics.effective_modes(metrics.mode_counts(z)), logits, least=0, most=10)),
     ):
         assert got.n == 90 and got.value == want.value and got.low < got.high
@@ -111,7 +128,9 @@ def test_the_judge_is_the_shipped_classifier(name):
     images = al.data.load(name).images[:40]
     features, logits = judge(images)
     assert not judge.training and features.shape == (40, 64) and logits.shape == (40, judge.n_classes)
-    torch.testing.assert_close((features, logits), (classifier.embed(images), classifier.predict(images)), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        (features, logits), (classifier.embed(images), classifier.predict(images)), rtol=1e-4, atol=1e-4
+    )
     pixels = to_bytes(images)
     torch.testing.assert_close(judge.read_bytes(pixels), judge(pixels.float() / 127.5 - 1))
 
@@ -149,13 +168,20 @@ def test_what_torch_fidelity_is_asked(asked, monkeypatch, cuda):
     given = caught.value.args[0]
     assert set(given) <= set(DEFAULTS), "torch-fidelity accepts unknown arguments in silence"
     assert not set(given) & set(DEPRECATIONS)
-    assert given["cuda"] is cuda and given["cache"] is False and given["save_cpu_ram"] is True and given["verbose"] is False
+    assert (
+        given["cuda"] is cuda
+        and given["cache"] is False
+        and given["save_cpu_ram"] is True
+        and given["verbose"] is False
+    )
     assert "input1_cache_name" not in given and "input2_cache_name" not in given
     assert given["isc"] and given["fid"] and given["kid"] and "prc" not in given
     assert given["isc_splits"] == 1 and given["kid_subset_size"] == 6 and given["kid_subsets"] == 20
     for name, pictures in (("input1", generated), ("input2", real)):
         items = given[name]
-        assert len(items) == len(pictures) and all(type(item) is torch.Tensor and item.dtype == torch.uint8 for item in items)
+        assert len(items) == len(pictures) and all(
+            type(item) is torch.Tensor and item.dtype == torch.uint8 for item in items
+        )
         assert torch.equal(torch.stack(list(items)), to_bytes(pictures))
 
 
@@ -192,7 +218,11 @@ def test_features_come_in_whatever_order_they_are_asked(monkeypatch, digits):
 
         monkeypatch.setattr(torch_fidelity.metrics, "create_feature_extractor", ordered)
         judge = metrics.Judge("digits")
-        values.append(evaluation.fidelity(judge.read_bytes, to_bytes(digits.images[:40]), to_bytes(digits.images[40:70]), judge.scale)[0])
+        values.append(
+            evaluation.fidelity(
+                judge.read_bytes, to_bytes(digits.images[:40]), to_bytes(digits.images[40:70]), judge.scale
+            )[0]
+        )
     assert len(seen) == 6 and all(v == values[0] for v in values)
 
 
@@ -257,7 +287,9 @@ def test_inception_offline_with_grey_pictures(known, monkeypatch):
     report = metrics.evaluate(generated, real, "inception", weights=known)
     values, (fake, logits), (true, _) = returned[0]
 
-    network = FeatureExtractorInceptionV3("by hand", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(known))
+    network = FeatureExtractorInceptionV3(
+        "by hand", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(known)
+    )
     by_hand, by_hand_logits = network(to_bytes(pictures[5:9]).repeat(1, 3, 1, 1))  # the same picture three times
     torch.testing.assert_close(torch.cat([fake[5:], true[:2]]), by_hand, rtol=1e-3, atol=1e-5)
     torch.testing.assert_close(logits[5:], by_hand_logits[:2], rtol=1e-3, atol=1e-5)
@@ -265,11 +297,23 @@ def test_inception_offline_with_grey_pictures(known, monkeypatch):
 
     # of few pictures trace (cov1 cov2)^(1/2) is the sum of the singular values of A B', the centred features over sqrt(n - 1)
     a, b = ((x - x.mean(0)).double() / (len(x) - 1) ** 0.5 for x in (fake, true))
-    want = (fake.mean(0) - true.mean(0)).square().sum() + a.square().sum() + b.square().sum() - 2 * torch.linalg.svdvals(a @ b.T).sum()
+    want = (
+        (fake.mean(0) - true.mean(0)).square().sum()
+        + a.square().sum()
+        + b.square().sum()
+        - 2 * torch.linalg.svdvals(a @ b.T).sum()
+    )
     assert report.fid.value == pytest.approx(want.item(), rel=1e-3)
-    assert report.inception_score.value == pytest.approx(metrics.inception_score(logits.double().softmax(1)).item(), rel=1e-6)
+    assert report.inception_score.value == pytest.approx(
+        metrics.inception_score(logits.double().softmax(1)).item(), rel=1e-6
+    )
     assert report.kid.value == values[KID] and (report.precision.n, report.recall.n) == (7, 6)
-    assert draws == 20 * [(7, 2048, 6, 2048)] and report.features == "inception" and report.modes is None and report.accuracy is None
+    assert (
+        draws == 20 * [(7, 2048, 6, 2048)]
+        and report.features == "inception"
+        and report.modes is None
+        and report.accuracy is None
+    )
     assert report.size == (16, 16) and report.resized == "resized to 299x299 (bilinear as in TensorFlow 1)"
     assert "InceptionV3: comparable with published values if" in report.note and report.note in str(report)
 
@@ -279,7 +323,10 @@ def test_inception_takes_only_the_published_file(weights, tmp_path, monkeypatch)
     monkeypatch.setattr(torch, "load", lambda *args, **kwargs: pytest.fail("a file of another hash was unpickled"))
     published = r"Accepted: the published file weights-inception-2015-12-05-6726825d.pth.* never downloads it"
     given = dict(generated=noise(7), real=noise(6), features="inception")
-    with pytest.raises(ValueError, match=f"weights.pth.* is another file, or damaged: its sha256 begins with {found}, not 6726825d. {published}"):
+    with pytest.raises(
+        ValueError,
+        match=f"weights.pth.* is another file, or damaged: its sha256 begins with {found}, not 6726825d. {published}",
+    ):
         metrics.evaluate(**given, weights=weights)
     with pytest.raises(FileNotFoundError, match=f"nowhere.pth.*: there is no such file. {published}"):
         metrics.evaluate(**given, weights=str(tmp_path / "nowhere.pth"))
@@ -290,7 +337,10 @@ def test_inception_takes_only_the_published_file(weights, tmp_path, monkeypatch)
 
 
 def test_inception_knows_no_labels_of_ours(known):
-    with pytest.raises(ValueError, match=r"features='inception'\) knows no classes of yours. Give labels= with a judge's features only: digits"):
+    with pytest.raises(
+        ValueError,
+        match=r"features='inception'\) knows no classes of yours. Give labels= with a judge's features only: digits",
+    ):
         metrics.evaluate(noise(7), noise(6), "inception", weights=known, labels=torch.zeros(7, dtype=torch.int64))
 
 
@@ -300,11 +350,18 @@ def test_inception_knows_no_labels_of_ours(known):
 def test_pixels_are_means_of_blocks(digits):
     generated, real = digits.images[:150], digits.images[200:300]
     report = metrics.evaluate(generated, real, "pixels")
-    blocks = lambda x: torch.stack([x[:, 0, i : i + 8, j : j + 8].mean((1, 2)) for i in range(0, 32, 8) for j in range(0, 32, 8)], 1)
+    blocks = lambda x: torch.stack(
+        [x[:, 0, i : i + 8, j : j + 8].mean((1, 2)) for i in range(0, 32, 8) for j in range(0, 32, 8)], 1
+    )
     fake, true = (blocks(to_bytes(x).float() / 127.5 - 1) for x in (generated, real))
     assert fake.shape == (150, 16) and report.fid.value == pytest.approx(metrics.fid(fake, true), rel=1e-4)
-    assert (report.precision.value, report.recall.value) == pytest.approx(metrics.precision_recall(true, fake, 3), abs=1.01 / 100)
-    assert list(report.measures) == ["fid", "kid", "precision", "recall", "density", "coverage"] and report.inception_score is report.modes is None
+    assert (report.precision.value, report.recall.value) == pytest.approx(
+        metrics.precision_recall(true, fake, 3), abs=1.01 / 100
+    )
+    assert (
+        list(report.measures) == ["fid", "kid", "precision", "recall", "density", "coverage"]
+        and report.inception_score is report.modes is None
+    )
     assert "8x8 blocks" in report.note and "not with published values" in report.note
     assert metrics.coarse_pixels(noise(3, (2, 16, 24))).shape == (3, 12)
 
@@ -317,15 +374,24 @@ def test_the_report_shows_every_measure_with_its_interval(digits):
     labels[:3] = (labels[:3] + 1) % 10
     report = metrics.evaluate(digits.images[:60], digits.images[60:200], labels=labels)
     shown = {}
-    for name, *numbers in re.findall(r"^([a-z][a-z ]+?) +(-?[\d.]+) +(-?[\d.]+) to (-?[\d.]+)$", str(report), re.MULTILINE):
+    for name, *numbers in re.findall(
+        r"^([a-z][a-z ]+?) +(-?[\d.]+) +(-?[\d.]+) to (-?[\d.]+)$", str(report), re.MULTILINE
+    ):
         shown[name.replace(" ", "_")] = [float(x) for x in numbers]
-    assert set(shown) == set(report.measures) == {
-        "fid", "kid", "precision", "recall", "density", "coverage", "inception_score", "modes", "accuracy"}
+    assert (
+        set(shown)
+        == set(report.measures)
+        == {"fid", "kid", "precision", "recall", "density", "coverage", "inception_score", "modes", "accuracy"}
+    )
     for name, m in report.measures.items():
         assert shown[name] == pytest.approx([m.value, m.low, m.high], abs=5.1e-5) and m.low <= m.value <= m.high, name
         assert m.low < m.high and getattr(report, name) is m
     assert "95 % interval" in str(report) and "(n = 60)" in str(report) and repr(report) == str(report)
-    assert "the course's judge for digits" in report.note and "not with published values" in report.note and report.note in str(report)
+    assert (
+        "the course's judge for digits" in report.note
+        and "not with published values" in report.note
+        and report.note in str(report)
+    )
 
 
 def test_accuracy_is_the_judges_reading_of_the_labels(digits):
@@ -374,24 +440,34 @@ def test_the_report_says_size_and_resizing():
     shapes = al.data.load("shapes", size=16, n=40)
     small = metrics.evaluate(shapes.images[:20], shapes.images[20:], "shapes")
     assert small.size == (16, 16) and small.resized == "resized to 32x32 (bicubic)" and small.made_alike is None
-    assert "Compared at 16x16 pixels, resized to 32x32 (bicubic), by features of the course's judge for shapes" in str(small)
+    assert "Compared at 16x16 pixels, resized to 32x32 (bicubic), by features of the course's judge for shapes" in str(
+        small
+    )
     same = metrics.evaluate(noise(9), noise(9, seed=1))
     assert same.size == (32, 32) and same.resized is None and "Compared at 32x32 pixels, by features" in str(same)
     wide = metrics.evaluate(noise(9, (1, 16, 24)), noise(9, (1, 16, 24), 1), "pixels")
-    assert wide.size == (16, 24) and wide.resized is None and "Compared at 16x24 pixels, by pixels averaged" in wide.note
+    assert (
+        wide.size == (16, 24) and wide.resized is None and "Compared at 16x24 pixels, by pixels averaged" in wide.note
+    )
 
 
 def test_grey_pictures_that_were_saved_in_colour_are_compared_as_grey(digits):
     generated, real = digits.images[:40], digits.images[40:90]
-    in_colour = lambda x: (x + torch.tensor([0.0, 1e-3, -1e-3]).view(3, 1, 1)).clamp(-1, 1)  # a JPEG is grey but for rounding
+    # a JPEG is grey but for rounding
+    in_colour = lambda x: (x + torch.tensor([0.0, 1e-3, -1e-3]).view(3, 1, 1)).clamp(-1, 1)
     plain = metrics.evaluate(generated, real)
-    for made, true, says in ((in_colour(generated), real, "generated pictures, grey in three channels, made one channel"),
-                             (generated, in_colour(real), "real pictures of three equal channels made grey"),
-                             (in_colour(generated), in_colour(real), "all pictures, grey in three channels, made one channel")):
+    for made, true, says in (
+        (in_colour(generated), real, "generated pictures, grey in three channels, made one channel"),
+        (generated, in_colour(real), "real pictures of three equal channels made grey"),
+        (in_colour(generated), in_colour(real), "all pictures, grey in three channels, made one channel"),
+    ):
         with pytest.warns(UserWarning, match=f"evaluate: {says}, so that both sets can be compared"):
             report = metrics.evaluate(made, true)
         assert report.made_alike == says and says in str(report)
-        assert report.fid.value == pytest.approx(plain.fid.value, rel=1e-3) and report.coverage.value == plain.coverage.value
+        assert (
+            report.fid.value == pytest.approx(plain.fid.value, rel=1e-3)
+            and report.coverage.value == plain.coverage.value
+        )
 
 
 def test_real_pictures_follow_the_channels_of_the_generated():
@@ -406,17 +482,22 @@ def test_real_pictures_follow_the_channels_of_the_generated():
     assert repeated.fid.value == metrics.evaluate(shapes[:30], grey[30:].repeat(1, 3, 1, 1), "pixels").fid.value
 
 
-@pytest.mark.parametrize("call", [
-    lambda x: metrics.evaluate(x, noise(9), repeats=1),
-    lambda x: metrics.evaluate(noise(9), x, repeats=1),
-    lambda x: metrics.accuracy(lambda images: torch.zeros(len(images), 3), x, torch.zeros(9, dtype=torch.int64)),
-    lambda x: metrics.confident_share(lambda images: torch.zeros(len(images), 3), x),
-    lambda x: metrics.pairwise_distance(x),
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: metrics.evaluate(x, noise(9), repeats=1),
+        lambda x: metrics.evaluate(noise(9), x, repeats=1),
+        lambda x: metrics.accuracy(lambda images: torch.zeros(len(images), 3), x, torch.zeros(9, dtype=torch.int64)),
+        lambda x: metrics.confident_share(lambda images: torch.zeros(len(images), 3), x),
+        lambda x: metrics.pairwise_distance(x),
+    ],
+)
 def test_pictures_in_0_to_1_are_warned_about(call, recwarn):
     call(noise(9))
     assert not recwarn
-    with pytest.warns(UserWarning, match=r"nothing below 0: they look like pictures in \[0, 1\].* 2 \* images - 1") as caught:
+    with pytest.warns(
+        UserWarning, match=r"nothing below 0: they look like pictures in \[0, 1\].* 2 \* images - 1"
+    ) as caught:
         call((noise(9) + 1) / 2)
     assert [w.filename for w in caught] == [__file__], "once, and it points at whoever called"
 
@@ -433,7 +514,10 @@ def test_features_that_are_not_finite_are_named(monkeypatch, digits):
     pictures = digits.images[:80].clone()
     pictures[67] = 1.0
     for given, whose in (((pictures, digits.images[80:160]), "generated"), ((digits.images[80:190], pictures), "real")):
-        with pytest.raises(ValueError, match=f"evaluate got NaN or infinity .* of the features of the {whose} pictures, the first at row 67"):
+        with pytest.raises(
+            ValueError,
+            match=f"evaluate got NaN or infinity .* of the features of the {whose} pictures, the first at row 67",
+        ):
             metrics.evaluate(*given)
 
 
@@ -458,38 +542,101 @@ def with_bad(value, where=(3, 5), n=9):
     return images
 
 
-@pytest.mark.parametrize("change, error, says", [
-    (dict(generated=noise(5)), ValueError, r"evaluate \(generated\) got 5 images. Accepted: at least 6 .* 5th neighbour"),
-    (dict(real=noise(1)), ValueError, r"evaluate \(real\) got 1 images. Accepted: at least 6"),
-    (dict(real=noise(0)), ValueError, r"evaluate \(real\) got 0 images. Accepted: at least 6"),
-    (dict(generated=noise(9, (1, 16, 16))), ValueError, r"images of \(16, 16\) pixels and real ones of \(32, 32\). Accepted: one size"),
-    (dict(generated=noise(9) * 1.5), ValueError, r"evaluate \(generated\) got images from -1.\d+ to 1.\d+. Accepted: \[-1, 1\]"),
-    (dict(real=(noise(9) + 1) * 127.5), ValueError, r"evaluate \(real\) got images from .* to 255. Accepted: \[-1, 1\]"),
-    (dict(generated=with_bad(float("nan"))), ValueError, r"evaluate \(generated\) got NaN or infinity in 2 of 9 images, the first at index 3"),
-    (dict(real=with_bad(float("inf"), (8,))), ValueError, r"evaluate \(real\) got NaN or infinity in 1 of 9 images, the first at index 8"),
-    (dict(generated=to_bytes(noise(9))), TypeError, r"evaluate \(generated\) got images of type torch.uint8. Accepted: float32 in \[-1, 1\]"),
-    (dict(real=noise(9)[0]), ValueError, r"evaluate \(real\) got images of shape \(1, 32, 32\). Accepted: \(N, C, H, W\)"),
-    (dict(generated=noise(9).numpy()), TypeError, r"evaluate \(generated\) got ndarray, not a tensor. Give images as a float32 tensor"),
-    (dict(features="faces"), ValueError, r"features='faces'\): accepted are 'digits', 'shapes', 'textures' .*'inception' with weights=.* 'pixels'"),
-    (dict(features=None), ValueError, r"features=None\): accepted are 'digits'"),
-    (dict(features="shapes"), ValueError, r"The judge for shapes looks at pictures with 3 channels and got 1. Choose another: 'digits'"),
-    (dict(generated=noise(9, (3, 8, 8)), real=noise(9, (3, 8, 8))), ValueError, "The judge for digits looks at pictures with 1 channels and got 3"),
-    (dict(labels=torch.arange(9) + 2), ValueError, r"got labels .* from 2 to 10 for 9 images. Accepted: .* judge for digits knows: 0 to 9"),
-    (dict(labels=torch.arange(9) - 1), ValueError, r"got labels .* from -1 to 7 for 9 images. Accepted: .* 0 to 9"),
-    (dict(labels=torch.arange(8)), ValueError, r"got labels of shape \(8,\) .* for 9 images. Accepted: a whole number for each image"),
-    (dict(labels=torch.arange(9)[:, None]), ValueError, r"got labels of shape \(9, 1\)"),
-    (dict(labels=torch.arange(9.0)), ValueError, r"torch.float32 from 0.0 to 8.0"),
-    (dict(labels=[]), ValueError, r"got labels of shape \(0,\)"),
-    (dict(repeats=-1), ValueError, r"repeats=-1\): accepted is 1 or more"),
-    (dict(features="pixels", labels=torch.arange(9)), ValueError, r"features='pixels'\) knows no classes of yours"),
-], ids=lambda value: ", ".join(value) if isinstance(value, dict) else None)
+@pytest.mark.parametrize(
+    "change, error, says",
+    [
+        (
+            dict(generated=noise(5)),
+            ValueError,
+            r"evaluate \(generated\) got 5 images. Accepted: at least 6 .* 5th neighbour",
+        ),
+        (dict(real=noise(1)), ValueError, r"evaluate \(real\) got 1 images. Accepted: at least 6"),
+        (dict(real=noise(0)), ValueError, r"evaluate \(real\) got 0 images. Accepted: at least 6"),
+        (
+            dict(generated=noise(9, (1, 16, 16))),
+            ValueError,
+            r"images of \(16, 16\) pixels and real ones of \(32, 32\). Accepted: one size",
+        ),
+        (
+            dict(generated=noise(9) * 1.5),
+            ValueError,
+            r"evaluate \(generated\) got images from -1.\d+ to 1.\d+. Accepted: \[-1, 1\]",
+        ),
+        (
+            dict(real=(noise(9) + 1) * 127.5),
+            ValueError,
+            r"evaluate \(real\) got images from .* to 255. Accepted: \[-1, 1\]",
+        ),
+        (
+            dict(generated=with_bad(float("nan"))),
+            ValueError,
+            r"evaluate \(generated\) got NaN or infinity in 2 of 9 images, the first at index 3",
+        ),
+        (
+            dict(real=with_bad(float("inf"), (8,))),
+            ValueError,
+            r"evaluate \(real\) got NaN or infinity in 1 of 9 images, the first at index 8",
+        ),
+        (
+            dict(generated=to_bytes(noise(9))),
+            TypeError,
+            r"evaluate \(generated\) got images of type torch.uint8. Accepted: float32 in \[-1, 1\]",
+        ),
+        (
+            dict(real=noise(9)[0]),
+            ValueError,
+            r"evaluate \(real\) got images of shape \(1, 32, 32\). Accepted: \(N, C, H, W\)",
+        ),
+        (
+            dict(generated=noise(9).numpy()),
+            TypeError,
+            r"evaluate \(generated\) got ndarray, not a tensor. Give images as a float32 tensor",
+        ),
+        (
+            dict(features="faces"),
+            ValueError,
+            r"features='faces'\): accepted are 'digits', 'shapes', 'textures' .*'inception' with weights=.* 'pixels'",
+        ),
+        (dict(features=None), ValueError, r"features=None\): accepted are 'digits'"),
+        (
+            dict(features="shapes"),
+            ValueError,
+            r"The judge for shapes looks at pictures with 3 channels and got 1. Choose another: 'digits'",
+        ),
+        (
+            dict(generated=noise(9, (3, 8, 8)), real=noise(9, (3, 8, 8))),
+            ValueError,
+            "The judge for digits looks at pictures with 1 channels and got 3",
+        ),
+        (
+            dict(labels=torch.arange(9) + 2),
+            ValueError,
+            r"got labels .* from 2 to 10 for 9 images. Accepted: .* judge for digits knows: 0 to 9",
+        ),
+        (dict(labels=torch.arange(9) - 1), ValueError, r"got labels .* from -1 to 7 for 9 images. Accepted: .* 0 to 9"),
+        (
+            dict(labels=torch.arange(8)),
+            ValueError,
+            r"got labels of shape \(8,\) .* for 9 images. Accepted: a whole number for each image",
+        ),
+        (dict(labels=torch.arange(9)[:, None]), ValueError, r"got labels of shape \(9, 1\)"),
+        (dict(labels=torch.arange(9.0)), ValueError, r"torch.float32 from 0.0 to 8.0"),
+        (dict(labels=[]), ValueError, r"got labels of shape \(0,\)"),
+        (dict(repeats=-1), ValueError, r"repeats=-1\): accepted is 1 or more"),
+        (dict(features="pixels", labels=torch.arange(9)), ValueError, r"features='pixels'\) knows no classes of yours"),
+    ],
+    ids=lambda value: ", ".join(value) if isinstance(value, dict) else None,
+)
 def test_evaluate_says_what_was_given_and_what_is_accepted(change, error, says):
     with pytest.raises(error, match=says):
         metrics.evaluate(**(dict(generated=noise(9), real=noise(9, seed=1)) | change))
 
 
 def test_a_data_set_without_a_judge_is_named():
-    with pytest.raises(ValueError, match="no judge for 'faces'. There are judges for digits, emoji, shapes, textures; .* features='inception'"):
+    with pytest.raises(
+        ValueError,
+        match="no judge for 'faces'. There are judges for digits, emoji, shapes, textures; .* features='inception'",
+    ):
         metrics.Judge("faces")
 
 
@@ -509,7 +656,9 @@ print(json.dumps([seconds, int(peak[1]) * 1024, report.fid.n]))
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process's own memory is read from Linux's /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="the peak of a process's own memory is read from Linux's /proc"
+)
 def test_two_thousand_pictures_against_two_thousand():
     # Not resource.getrusage: its peak starts at that of the process which started this one.
     # One thread and its processor time, so that a machine busy with other things passes too: on two idle cores it takes no longer than that.
@@ -540,7 +689,9 @@ print(json.dumps([seconds, int(peak[1]) * 1024, [m.n for m in report.measures.va
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process's own memory is read from Linux's /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="the peak of a process's own memory is read from Linux's /proc"
+)
 def test_fifty_thousand_features_fit_in_4_gb():
     one = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     run = subprocess.run([sys.executable, "-c", FIFTY_THOUSAND], capture_output=True, text=True, timeout=300, env=one)
@@ -552,7 +703,11 @@ def test_fifty_thousand_features_fit_in_4_gb():
 
 
 def test_what_no_features_can_look_at():
-    for shape, says in (((9, 2, 16, 16), "2 channels"), ((9, 1, 7, 16), r"\(7, 16\) pixels"), ((9, 1, 0, 0), r"\(0, 0\) pixels")):
+    for shape, says in (
+        ((9, 2, 16, 16), "2 channels"),
+        ((9, 1, 7, 16), r"\(7, 16\) pixels"),
+        ((9, 1, 0, 0), r"\(0, 0\) pixels"),
+    ):
         for features in ("pixels", "digits", "inception"):
             with pytest.raises(ValueError, match=says):
                 metrics.evaluate(torch.zeros(shape), torch.zeros(shape), features=features, weights="nowhere.pth")

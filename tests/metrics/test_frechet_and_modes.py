@@ -70,5 +70,7 @@ def test_modes_are_counted_where_the_judge_is_sure():
 def test_effective_modes():
     assert metrics.effective_modes(torch.tensor([7, 7, 7, 7])) == pytest.approx(4)
     assert metrics.effective_modes(torch.tensor([0, 9, 0])) == pytest.approx(1)
-    assert metrics.effective_modes(torch.tensor([3, 1])) == pytest.approx(math.exp(-0.75 * math.log(0.75) - 0.25 * math.log(0.25)))
+    assert metrics.effective_modes(torch.tensor([3, 1])) == pytest.approx(
+        math.exp(-0.75 * math.log(0.75) - 0.25 * math.log(0.25))
+    )
     assert metrics.effective_modes(torch.zeros(3)) == 0

@@ -23,7 +23,11 @@ def test_wilson_solves_its_own_equation(n):
 @pytest.mark.parametrize("p, n", [(0.5, 30), (0.9, 60), (0.98, 100)])
 def test_wilson_covers_the_truth_about_95_times_in_100(p, n):
     """Exact: summed over the binomial distribution, not sampled."""
-    covered = sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1) if wilson_interval(k, n).low <= p <= wilson_interval(k, n).high)
+    covered = sum(
+        math.comb(n, k) * p**k * (1 - p) ** (n - k)
+        for k in range(n + 1)
+        if wilson_interval(k, n).low <= p <= wilson_interval(k, n).high
+    )
     assert 0.92 < covered < 0.98
 
 
@@ -36,7 +40,11 @@ def test_wilson_refuses_impossible_counts(k, n):
 def test_mean_interval_by_hand():
     m = mean_interval([1.0, 2.0, 3.0, 6.0])
     half = 3.182446 * math.sqrt(14 / 3) / 2  # t(0.975, 3), standard deviation, sqrt(4)
-    assert math.isclose(m.value, 3) and math.isclose(m.high, 3 + half, rel_tol=1e-6) and math.isclose(m.low, 3 - half, rel_tol=1e-6)
+    assert (
+        math.isclose(m.value, 3)
+        and math.isclose(m.high, 3 + half, rel_tol=1e-6)
+        and math.isclose(m.low, 3 - half, rel_tol=1e-6)
+    )
     assert m.n == 4 and str(m) == f"3.000 (95 %: {3 - half:.3f} to {3 + half:.3f}, n = 4)"
     shifted = mean_interval(torch.tensor([1.0, 2.0, 3.0, 6.0]) + 10)
     assert math.isclose(shifted.high - shifted.low, m.high - m.low, rel_tol=1e-6)

@@ -28,7 +28,9 @@ def test_psnr_agrees_with_scikit_image(shape, data_range):
         x = rand(*shape, seed=seed).double()
         y = x + (0.01, 0.1, 0.5, 1.0, 3.0)[seed] * randn(*shape, seed=seed + 9).double()
         got = psnr(x, y, data_range)
-        assert got.shape == () and got.item() == pytest.approx(peak_signal_noise_ratio(x.numpy(), y.numpy(), data_range=data_range))
+        assert got.shape == () and got.item() == pytest.approx(
+            peak_signal_noise_ratio(x.numpy(), y.numpy(), data_range=data_range)
+        )
         assert psnr(y, x, data_range).item() == pytest.approx(got.item())
 
 
@@ -40,7 +42,8 @@ def test_psnr_by_hand_and_its_steps():
         assert halved.item() == pytest.approx(20 * math.log10(2), abs=1e-4)
     one_off = x.clone()
     one_off[2, 3] = 2.0
-    assert psnr(x, one_off, 2.0).item() == pytest.approx(10 * math.log10(20), abs=1e-5)  # squares are averaged, not decibels
+    # squares are averaged, not decibels
+    assert psnr(x, one_off, 2.0).item() == pytest.approx(10 * math.log10(20), abs=1e-5)
     assert psnr(x, x, 2.0) == math.inf
 
 
@@ -68,7 +71,9 @@ def test_psnr_of_each_picture_alone():
     got = psnr_each(x, y)
     assert got.shape == (4,)
     for i in range(4):
-        assert got[i].item() == pytest.approx(peak_signal_noise_ratio(x[i].numpy(), y[i].numpy(), data_range=2), rel=1e-5)
+        assert got[i].item() == pytest.approx(
+            peak_signal_noise_ratio(x[i].numpy(), y[i].numpy(), data_range=2), rel=1e-5
+        )
     assert got.argsort().tolist() == [2, 1, 3, 0]
     torch.testing.assert_close(psnr_each(x, y, torch.ones(4, 1, 8, 11)), got)
 
@@ -79,7 +84,13 @@ def test_psnr_inside_a_mask_counts_its_pixels_in_every_channel_and_no_others():
     mask = (torch.rand(4, 1, 8, 11, generator=torch.Generator().manual_seed(3)) < share).float()
     got = psnr_each(x, y, mask)
     for i in range(4):
-        squares = [(x[i, c, h, w] - y[i, c, h, w]).item() ** 2 for c in range(3) for h in range(8) for w in range(11) if mask[i, 0, h, w]]
+        squares = [
+            (x[i, c, h, w] - y[i, c, h, w]).item() ** 2
+            for c in range(3)
+            for h in range(8)
+            for w in range(11)
+            if mask[i, 0, h, w]
+        ]
         assert len(squares) == 3 * mask[i].sum()
         assert got[i].item() == pytest.approx(10 * math.log10(4 / (sum(squares) / len(squares))), rel=1e-5)
     elsewhere = torch.where(mask.bool(), y, 100.0)
@@ -106,7 +117,9 @@ def test_ssim_of_each_picture_is_scikit_images(channels):
     got = ssim_each(x, y)
     assert got.shape == (len(x),) and len(x) > 4
     for i in range(len(x)):
-        want = structural_similarity(x[i].movedim(0, -1).numpy(), y[i].movedim(0, -1).numpy(), channel_axis=-1, data_range=2)
+        want = structural_similarity(
+            x[i].movedim(0, -1).numpy(), y[i].movedim(0, -1).numpy(), channel_axis=-1, data_range=2
+        )
         assert got[i].item() == pytest.approx(want, abs=1e-5)
     torch.testing.assert_close(ssim_each(x, x).double(), torch.ones(len(x)).double())
     torch.testing.assert_close(ssim_each(y, x), got)
@@ -121,8 +134,11 @@ def test_ssim_averages_formula_13_of_wang_over_all_windows():
             a, b = x[0, 0, i : i + 7, j : j + 7].flatten(), y[0, 0, i : i + 7, j : j + 7].flatten()
             covariance = torch.cov(torch.stack([a, b]))
             c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
-            values.append((2 * a.mean() * b.mean() + c1) * (2 * covariance[0, 1] + c2)
-                          / ((a.mean() ** 2 + b.mean() ** 2 + c1) * (covariance[0, 0] + covariance[1, 1] + c2)))
+            values.append(
+                (2 * a.mean() * b.mean() + c1)
+                * (2 * covariance[0, 1] + c2)
+                / ((a.mean() ** 2 + b.mean() ** 2 + c1) * (covariance[0, 0] + covariance[1, 1] + c2))
+            )
     assert ssim_each(x, y).item() == pytest.approx(torch.stack(values).mean().item(), abs=1e-6)
 
 
@@ -140,7 +156,8 @@ def test_pairwise_distance_of_equal_and_of_two_pictures():
     x = rand(1, 3, 4, 5)
     assert pairwise_distance(x.expand(6, -1, -1, -1)) == 0
     assert pairwise_distance(torch.cat([x, x + 0.3])) == pytest.approx(0.3)
-    assert pairwise_distance(torch.cat([x, x + 0.3]) + 7) == pytest.approx(0.3, rel=1e-5)  # a shift of all is no difference
+    # a shift of all is no difference
+    assert pairwise_distance(torch.cat([x, x + 0.3]) + 7) == pytest.approx(0.3, rel=1e-5)
     assert isinstance(pairwise_distance(rand(3, 1, 2, 2)), float)
     assert pairwise_distance(3 * rand(6, 1, 2, 5)) == pytest.approx(3 * pairwise_distance(rand(6, 1, 2, 5)), rel=1e-5)
 
