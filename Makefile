@@ -5,11 +5,12 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-oldest notebooks exercises results lint
+.PHONY: help lab test test-banks test-oldest notebooks exercises results lint
 
 help:
 	@echo "make lab         start the course in JupyterLab"
 	@echo "make test        run every test, and every notebook under the smoke profile"
+	@echo "make test-banks  every exercise's known mistakes and correct answers again, on 100 seeds (10 in make test)"
 	@echo "make test-oldest the tests again with the oldest versions that pyproject.toml allows"
 	@echo "make lint        ruff: faults, and the layout of code"
 	@echo "make notebooks   run all notebooks under the laptop profile and store what they show"
@@ -26,6 +27,11 @@ test: lint
 	$(PY) -m pytest -q tests/e2e
 	AIGC_PROFILE=smoke $(PY) -m pytest -q -n 2 --nbval notebooks
 	@echo "All tests passed."
+
+test-banks: export OMP_NUM_THREADS = 1
+test-banks: export AIGC_BANK_SEEDS = 100
+test-banks: .venv/.test
+	$(PY) -m pytest -q -n 2 --dist worksteal tests/exercises/test_exercise_banks.py
 
 test-oldest: export OMP_NUM_THREADS = 1
 test-oldest: .venv/.oldest
