@@ -68,7 +68,7 @@ RECIPES = {
     # At 32x32 a DCGAN collapsed on shapes at two learning rates; at 16x16 it trains well (see lesson 24).
     "dcgan-shapes": Recipe(
         models.DCGAN,
-        dict(image_shape=(3, 16, 16)),
+        dict(image_shape=(3, 16, 16), lr=4e-4),
         halves("shapes", 16),
         (20, 5_000, 20_000),
         _fid("shapes"),
