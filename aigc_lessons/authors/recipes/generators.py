@@ -76,7 +76,7 @@ RECIPES = {
         full=dict(width=64),
     ),
     "dcgan-smileys": Recipe(
-        models.DCGAN, COLOUR, SMILEYS, (20, 4_000, 20_000), _coarse, cosine=True, full=dict(width=64)
+        models.DCGAN, dict(**COLOUR, lr=4e-4), SMILEYS, (20, 2_000, 8_000), _coarse, cosine=True, full=dict(width=64)
     ),
     "wgan-digits": Recipe(
         models.WGAN,
