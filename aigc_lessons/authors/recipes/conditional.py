@@ -25,7 +25,7 @@ def _obeys(name):
     return score
 
 
-def _recipe(model, name, arguments, steps, batch_size=64, full_width=48):
+def _recipe(model, name, arguments, steps, batch_size=64, cosine=True):
     """At the full profile wider, and four times as long."""
     classes = dict(n_classes=18, **COLOUR) if name == "shapes" else dict(n_classes=10, **GREY)
     return Recipe(
@@ -35,14 +35,16 @@ def _recipe(model, name, arguments, steps, batch_size=64, full_width=48):
         (20, steps, 4 * steps),
         _obeys(name),
         batch_size,
-        cosine=True,
-        full=dict(width=full_width),
+        cosine=cosine,
+        full=dict(width=48),
     )
 
 
 RECIPES = {
     "cgan-shapes": _recipe(models.CGAN, "shapes", dict(width=24), 5_000),
-    "projection-shapes": _recipe(models.ProjectionGAN, "shapes", dict(width=32, ema_decay=0.999), 8_000, 32),
+    "projection-shapes": _recipe(
+        models.ProjectionGAN, "shapes", dict(width=32, ema_decay=0.999), 12_000, 32, cosine=False
+    ),
     "cvae-shapes": _recipe(models.CVAE, "shapes", dict(width=24), 5_000),
     "cgan-digits": _recipe(models.CGAN, "digits", dict(width=24), 4_000),
     # With mismatched pairs digits are read as asked for every time, and are less like the data: both are kept (see lesson 31).
