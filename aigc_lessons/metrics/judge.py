@@ -35,6 +35,7 @@ class Judge(nn.Module):
             )
         self.classifier = shipped(f"classifier-{name}").requires_grad_(False)
         self.image_shape, self.n_classes = self.classifier.image_shape, self.classifier.n_classes
+        self.eval()
         self.scale = manifest()[f"classifier-{name}"]["metrics"]["feature_rms"]
 
     def forward(self, images):
