@@ -184,7 +184,7 @@ def _check(model, data, steps, minutes, batch_size, weights):
             raise TypeError(
                 f"fit got a {type(model).__name__} without {member}(). A model has optimizers() and training_step(batch, optimizers)."
             )
-    sets = [_items(d) for d in (data if isinstance(data, tuple) and not isinstance(data, Items) else (data,))]
+    sets = [_items(d) for d in (data if isinstance(data, tuple) else (data,))]
     for ds in sets:
         n = len(ds.images)
         if n == 0:
