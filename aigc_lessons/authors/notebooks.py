@@ -33,13 +33,18 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 SETUP = """\
 # Setup: run this cell first. Where the course is installed it does nothing but the last line.
-import importlib.util, os, subprocess, sys
+import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-REPOSITORY = "https://github.com/OWNER/aigc-lessons"             # a fork changes this line alone
+REPOSITORY = "https://github.com/OWNER/aigc-lessons"  # a fork changes this line alone
+
 
 def missing(name):
     return importlib.util.find_spec(name) is None
+
 
 if missing("aigc_lessons"):
     here = Path.cwd()
@@ -48,13 +53,19 @@ if missing("aigc_lessons"):
     hosted = "COLAB_RELEASE_TAG" in os.environ or "KAGGLE_KERNEL_RUN_TYPE" in os.environ
     if hosted and root is None:
         root = here / "aigc-lessons"
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(
+            ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True
+        )
     if root is None:
-        raise ModuleNotFoundError("Open this notebook in the course's folder, or run there: pip install -e .")
+        raise ModuleNotFoundError(
+            "Open this notebook in the course's folder, or run there: pip install -e ."
+        )
     sys.path.insert(0, str(root))
     absent = [name for name in ("torch_fidelity", "safetensors") if hosted and missing(name)]
-    if absent:                                                   # --no-deps leaves the host's own torch alone
-        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *absent], check=True)
+    if absent:  # --no-deps leaves the host's own torch alone
+        subprocess.run(
+            [sys.executable, "-m", "pip", "install", "-q", "--no-deps", *absent], check=True
+        )
 
 import aigc_lessons as al"""
 

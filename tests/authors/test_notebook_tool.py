@@ -169,7 +169,7 @@ def test_setup_goes_first_and_into_its_own_cell(notebook):
     cells = nbformat.read(path, 4).cells
     assert [cell.source for cell in cells] == [tool.SETUP, "x = 1"]
     assert cells[0].metadata.tags == ["setup"]
-    assert len(tool.SETUP.splitlines()) <= 25
+    assert len(tool.SETUP.splitlines()) <= 40
 
 
 def run_setup(monkeypatch, absent):
