@@ -13,6 +13,7 @@ __all__ = [
     "settings",
     "seed_everything",
     "fit",
+    "lesson",
     "data",
     "exercises",
     "losses",
@@ -28,6 +29,8 @@ __all__ = [
 def __getattr__(name):
     if name == "fit":
         return import_module(".training", __name__).fit
+    if name == "lesson":
+        return import_module(".show.texts", __name__).lesson
     if name in __all__:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"aigc_lessons has no {name!r}. It has: {', '.join(__all__)}")

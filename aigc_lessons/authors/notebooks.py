@@ -5,7 +5,8 @@ run FILES          execute each in a fresh kernel, from its own folder, and writ
                    course stores what a laptop gives.
 tidy FILES         rewrite each in the one canonical form, without running it
 check FILES        say which are not in that form (exit code 1)
-setup FILES        write the course's setup cell into each (the cell tagged `setup`, or a new first code cell)
+setup FILES        write the course's setup cell into each (the cell tagged `setup`, or a new first code cell);
+                   where texts/NN_name.toml stands beside it, it ends with al.lesson(NN)
 exercises          make every exercises/NN_name.ipynb anew from solutions/NN_name.ipynb
 exercises --check  say which of them are out of date (exit code 1)
 cover              draw notebooks/cover.png, the picture in the README
@@ -96,12 +97,12 @@ def tidy(nb):
 
     Kept: sources, tags, outputs, execution counts, cell ids.
     Dropped: editor settings, timings, widget state, blanks at the ends of code lines.
+    Set by tags: `setup` folds the code away, `answer` the output, so that a question is met before its answer.
     """
     nb.metadata = nbformat.from_dict(METADATA)
     nb.nbformat_minor = 5
     for i, cell in enumerate(nb.cells):
-        tags = cell.metadata.get("tags")
-        cell.metadata = nbformat.from_dict({"tags": sorted(tags)} if tags else {})
+        cell.metadata = nbformat.from_dict(metadata(cell.metadata.get("tags", ())))
         cell.setdefault("id", f"cell-{i:02d}")  # notebooks older than format 4.5 have none
         cell.source = cell.source.rstrip()
         if cell.cell_type == "code":  # in markdown such blanks are a line break
@@ -113,6 +114,16 @@ def tidy(nb):
             if "metadata" in output:
                 output.metadata = nbformat.from_dict({})
     return nb
+
+
+def metadata(tags):
+    """A cell's metadata, which follows from its tags alone."""
+    kept = {"tags": sorted(tags)} if tags else {}
+    if "setup" in tags:
+        kept["jupyter"] = {"source_hidden": True}
+    if "answer" in tags:  # JupyterLab reads the one, older tools and Colab the other
+        kept |= {"collapsed": True, "jupyter": {"outputs_hidden": True}}
+    return kept
 
 
 def run(path):
@@ -147,14 +158,21 @@ def run(path):
     return tidy(nb)
 
 
-def set_setup(nb):
-    """Write SETUP into the cell tagged `setup`, or into a new first code cell. Returns it, tidied."""
+def setup(path):
+    """The source of the setup cell of the notebook at `path`: SETUP, and whose words are meant, if it has words."""
+    texts = path.parent / "texts" / f"{path.stem}.toml"
+    return f"{SETUP}\nal.lesson({int(path.stem[:2])})" if texts.exists() else SETUP
+
+
+def set_setup(path):
+    """The notebook at `path`, tidied, its setup cell (tagged `setup`, or a new first code cell) written anew."""
+    nb = read(path)
     cell = next((c for c in nb.cells if "setup" in c.metadata.get("tags", [])), None)
     if cell is None:
         cell = nbformat.v4.new_code_cell(id="setup", metadata={"tags": ["setup"]})
         first = next((i for i, c in enumerate(nb.cells) if c.cell_type == "code"), len(nb.cells))
         nb.cells.insert(first, cell)
-    cell.source = SETUP
+    cell.source = setup(path)
     return tidy(nb)
 
 
@@ -254,7 +272,7 @@ MAKE = {
     "run": run,
     "tidy": lambda path: tidy(read(path)),
     "check": lambda path: tidy(read(path)),
-    "setup": lambda path: set_setup(read(path)),
+    "setup": set_setup,
 }
 
 

@@ -1,4 +1,4 @@
-"""Pictures for lessons: each carries alternative text, and is small enough to be stored in a notebook.
+"""What lessons show and ask. Each picture carries alternative text, and is small enough to be stored in a notebook.
 
 Names are fetched when first used: the first curve loads matplotlib, the first explorer ipywidgets, not before.
 """
@@ -13,8 +13,12 @@ _HOMES = {
     "curve": "plots",
     "bars": "plots",
     "heatmap": "plots",
+    "figure": "plots",
     "explorer": "explore",
     "mask_editor": "editor",
+    "ask": "questions",
+    "diagram": "diagrams",
+    "canvas": "drawing",
 }
 __all__ = list(_HOMES)
 

@@ -8,12 +8,13 @@ import torch
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from .grids import SHARP, WIDTH, _check_drawable, as_picture, to_pixels
-from .picture import Picture, alert, check_alt
+from .picture import Picture, alert
+from .texts import words
 
 HATCH = np.array([(213, 94, 0), (255, 255, 255)], np.uint8)  # of two colours, one differs from whatever lies beside it
 
 
-def mask_editor(image, alt="", on_change=None, start=None):
+def mask_editor(image, alt="", on_change=None, start=None, key=None):
     """A picture with a brush that draws the hole to fill, by keyboard or mouse.
 
     Arrow keys move the sliders row, column and brush (its diameter in pixels). While the pen is down, moving paints.
@@ -23,6 +24,7 @@ def mask_editor(image, alt="", on_change=None, start=None):
     Args:
         image: (C, H, W) or (1, C, H, W) in [-1, 1], at least 2 x 2 pixels; C is 1 (grey) or 3 (colour).
         alt: alternative text: what is to be seen, and what on_change does. The size of the hole is added to it.
+        key: in a lesson, the words of its text file instead.
         on_change: called as on_change(mask), at once and after each change; returns a Picture, or images (C, H, W) or
             (N, C, H, W) in [-1, 1]. If it raises at once, so does this cell; later the editor shows the error.
         start: the mask to begin with, (1, 1, H, W) of 0 and 1. None: a stroke across the middle.
@@ -33,7 +35,7 @@ def mask_editor(image, alt="", on_change=None, start=None):
 
     >>> editor = mask_editor(cat, alt="A cat, its hole filled by the U-Net", on_change=lambda mask: model.restore(cat, mask))
     """
-    check_alt(alt, "mask_editor")
+    texts = words("mask_editor", alt, key, "A picture with a hole to draw")
     image = image[None] if isinstance(image, torch.Tensor) and image.ndim == 3 else image
     _check_drawable(image, "mask_editor")
     if len(image) != 1 or min(image.shape[-2:]) < 2:
@@ -41,7 +43,7 @@ def mask_editor(image, alt="", on_change=None, start=None):
             f"mask_editor got images of shape {tuple(image.shape)}. Accepted: one, (C, H, W) or (1, C, H, W), "
             "of at least 2 x 2 pixels. For the first of a batch: images[:1]."
         )
-    return MaskEditor(image, alt.strip(), on_change, start)
+    return MaskEditor(image, texts, on_change, start)
 
 
 class MaskEditor(ipywidgets.VBox):
@@ -53,16 +55,11 @@ class MaskEditor(ipywidgets.VBox):
         sliders, buttons: the controls by name. pen: the checkbox. screen, result: the hole and what on_change returned, as HTML.
     """
 
-    def __init__(self, image, alt, on_change, start):
+    def __init__(self, image, texts, on_change, start):
         h, w = image.shape[-2:]
         side, middle, known = min(h, w), (h // 2, w // 2), torch.ones(1, 1, h, w)
-        self.alt, self._on_change, self._mask, self._place, self._past = (
-            alt,
-            on_change,
-            known,
-            middle,
-            deque(maxlen=200),
-        )
+        self.alt, self.caption = texts
+        self._on_change, self._mask, self._place, self._past = on_change, known, middle, deque(maxlen=200)
         self._scale = _zoom(image) * SHARP
         self._pixels = self._enlarged(to_pixels(image.expand(-1, 3, -1, -1))[0])
         ranges = {
@@ -166,15 +163,15 @@ class MaskEditor(ipywidgets.VBox):
     def _drawn(self, brush=False):
         """The Picture with its hole hatched, and the brush's outline if asked for."""
         hole = self._mask[0, 0].numpy() == 0
-        words = f"hatched: the hole, {hole.sum()} of {hole.size} pixels, {100 * hole.mean():.1f} %"
+        hole_words = f"hatched: the hole, {hole.sum()} of {hole.size} pixels, {100 * hole.mean():.1f} %"
         y, x = np.indices(self._pixels.shape[:2])
         canvas = np.where(self._enlarged(hole)[..., None], HATCH[(x + y) // (4 * SHARP) % 2], self._pixels)
         if brush:
-            words += f"; brush at row {self._place[0]}, column {self._place[1]}"
+            hole_words += f"; brush at row {self._place[0]}, column {self._place[1]}"
             under = self._enlarged(self._under_brush()[0, 0].numpy())
             canvas[maximum_filter(under, 7) & ~under] = 0  # dark around, light within: seen on any picture
             canvas[under & ~minimum_filter(under, 7)] = 255
-        return Picture(canvas, f"{self.alt} ({words})", 1 / SHARP)
+        return Picture(canvas, f"{self.alt} ({hole_words})", 1 / SHARP, self.caption)
 
     def _enlarged(self, pixels):
         return pixels.repeat(self._scale, axis=0).repeat(self._scale, axis=1)

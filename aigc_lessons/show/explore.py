@@ -7,10 +7,11 @@ import numpy as np
 from PIL import Image
 
 from .grids import PAPER, SHARP, WIDTH, as_picture, lay_out
-from .picture import alert, check_alt
+from .picture import alert
+from .texts import words
 
 
-def explorer(draw, alt="", **sliders):
+def explorer(draw, alt="", key=None, **sliders):
     """A picture with one slider for each argument of `draw`; the arrow keys move them too.
 
     GitHub and stored notebooks show a contact sheet instead: for each slider a row over some of its values, the
@@ -19,6 +20,7 @@ def explorer(draw, alt="", **sliders):
     Args:
         draw: called as draw(name=value, ...); returns a Picture, or images (C, H, W) or (N, C, H, W) in [-1, 1].
         alt: alternative text: what is to be seen, and what the sliders change. The values are added to it.
+        key: in a lesson, the words of its text file instead; `draw` then needs no words of its own if it returns tensors.
         sliders: name=values, a list, tuple or range of at least two numbers or texts. The first is the start.
     Returns:
         an Explorer, a widget.
@@ -27,7 +29,7 @@ def explorer(draw, alt="", **sliders):
 
     >>> explorer(lambda degrees: rotate(cat, degrees), alt="A cat, turned", degrees=range(0, 181, 15))
     """
-    check_alt(alt, "explorer")
+    texts = words("explorer", alt, key, f"A picture that changes with {', '.join(sliders)}")
     if not sliders:
         raise ValueError(
             "explorer got no slider. Give the values of each argument of draw, such as degrees=range(0, 181, 15)."
@@ -37,7 +39,7 @@ def explorer(draw, alt="", **sliders):
             raise ValueError(
                 f"explorer got {name}={values!r}. Give a list, tuple or range of at least two values to choose from."
             )
-    return Explorer(draw, alt.strip(), sliders)
+    return Explorer(draw, texts, sliders)
 
 
 class Explorer(ipywidgets.VBox):
@@ -47,8 +49,8 @@ class Explorer(ipywidgets.VBox):
         sliders: the controls by name. screen: the picture, as HTML. sheet: the Picture left where widgets cannot run.
     """
 
-    def __init__(self, draw, alt, sliders):
-        self.alt, self._draw = alt, draw
+    def __init__(self, draw, texts, sliders):
+        (self.alt, self.caption), self._draw = texts, draw
         self.sheet = self._contact_sheet(sliders)
         self.sliders = {
             name: ipywidgets.SelectionSlider(
@@ -78,7 +80,7 @@ class Explorer(ipywidgets.VBox):
     def _picture(self, values):
         drawn = as_picture(self._draw(**values), self.alt, "explorer: draw")
         now = ", ".join(f"{name} = {_text(value)}" for name, value in values.items())
-        return drawn.described(f"{self.alt} ({now})")
+        return drawn.described(f"{self.alt} ({now})", self.caption and f"{now}. {self.caption}")
 
     def _contact_sheet(self, sliders):
         start = {name: values[0] for name, values in sliders.items()}
@@ -95,7 +97,8 @@ class Explorer(ipywidgets.VBox):
             shown.append(f"{name} = {', '.join(map(_text, picked))}")
         box = np.max([image.shape for image in rows if image is not None], axis=0)
         cells = np.stack([_centred(image, box) for image in rows])
-        return lay_out(cells, f"{self.alt} ({'; '.join(shown)})", columns, 6 * SHARP, 1 / SHARP, labels)
+        sheet = lay_out(cells, f"{self.alt} ({'; '.join(shown)})", columns, 6 * SHARP, 1 / SHARP, labels)
+        return sheet.described(sheet.alt, self.caption)
 
     def __repr__(self):
         return f"Explorer: {self.alt}"

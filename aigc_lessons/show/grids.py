@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..data.image_set import check_images, warn_if_half_range
 from ..data.pixels import to_bytes
-from .picture import Picture, check_alt
+from .picture import Picture
+from .texts import words
 
 WIDTH = 640  # CSS pixels that a sheet aims to fill
 CELL = (80, 192)  # CSS pixels: a cell aims at the first at least, at the second at most
@@ -18,12 +19,12 @@ SHARP = 2  # sheets with text are drawn twice as fine, for screens that can show
 INK, PAPER = 40, 255
 
 
-def grid(images, alt="", columns=None, zoom=None, labels=None):
+def grid(images, alt="", columns=None, zoom=None, labels=None, key=None):
     """Images in rows, from left to right, with a thin white gap between them.
 
     Args:
         images: (N, C, H, W) float in [-1, 1], on any device; C is 1 (grey) or 3 (colour).
-        alt: alternative text, one sentence that says what is to be seen.
+        alt: alternative text, one sentence that says what is to be seen. key: in a lesson, the words of its text file instead.
         columns: images in a row. None: at most 8 (more if there are more than 64), rows of even length.
         zoom: CSS pixels for each pixel, a whole number. None: cells of about 80 to 192.
         labels: N short texts or numbers, one under each image; "" for none.
@@ -33,7 +34,8 @@ def grid(images, alt="", columns=None, zoom=None, labels=None):
         TypeError or ValueError: what `check_images` refuses; no images; C not 1 or 3; no alternative text;
         a number of labels that is not N; columns or zoom below 1.
     """
-    check_alt(alt, "grid")
+    shape = tuple(getattr(images, "shape", ()))
+    texts = words("grid", alt, key, f"A grid of pictures, tensor of shape {shape}")
     _check_drawable(images, "grid")
     n = len(images)
     labels = _texts(labels, n, "grid", "labels")
@@ -41,7 +43,7 @@ def grid(images, alt="", columns=None, zoom=None, labels=None):
         rows = math.ceil(n / max(8, math.ceil(n**0.5)))
         columns = math.ceil(n / rows)
     columns = min(_whole(columns, "columns"), n)
-    return _sheet(to_pixels(images), alt, columns, zoom, labels)
+    return _sheet(to_pixels(images), texts, columns, zoom, labels)
 
 
 def as_picture(drawn, alt, who, zoom=None):
@@ -59,13 +61,13 @@ def as_picture(drawn, alt, who, zoom=None):
     return drawn
 
 
-def film_strip(frames, alt="", captions=None, zoom=None):
+def film_strip(frames, alt="", captions=None, zoom=None, key=None):
     """Moments in time, from left to right.
 
     Args:
         frames: list of T images (C, H, W), or of T batches (N, C, H, W) that each become a column; all of one
             shape, float in [-1, 1]. A tensor with T first will do.
-        alt: alternative text.
+        alt: alternative text. key: in a lesson, the words of its text file instead.
         captions: T short texts or numbers under the columns, such as the step.
         zoom: as in `grid`.
     Returns:
@@ -73,7 +75,7 @@ def film_strip(frames, alt="", captions=None, zoom=None):
     Raises:
         TypeError or ValueError: as in `grid`; frames of different shapes; a number of captions that is not T.
     """
-    check_alt(alt, "film_strip")
+    texts = words("film_strip", alt, key, f"A film strip of {len(frames)} moments")
     frames = [frame[None] if getattr(frame, "ndim", 0) == 3 else frame for frame in frames]
     if not frames:
         raise ValueError("film_strip got no frames. Give a list of images (C, H, W) or of batches (N, C, H, W).")
@@ -86,15 +88,15 @@ def film_strip(frames, alt="", captions=None, zoom=None):
     captions = _texts(captions, steps, "film_strip", "captions")
     labels = None if captions is None else [""] * (n - 1) * steps + captions
     pixels = np.stack([to_pixels(frame) for frame in frames], axis=1)  # (N, T, H, W[, 3]): an image a row
-    return _sheet(pixels.reshape(-1, *pixels.shape[2:]), alt, steps, zoom, labels)
+    return _sheet(pixels.reshape(-1, *pixels.shape[2:]), texts, steps, zoom, labels)
 
 
-def before_after(before, after, alt="", titles=("Before", "After"), zoom=None):
+def before_after(before, after, alt="", titles=("Before", "After"), zoom=None, key=None):
     """Pairs: a row of images, and below it what became of each. A single pair stands side by side.
 
     Args:
         before, after: (N, C, H, W) float in [-1, 1], of one shape, at most 16.
-        alt: alternative text.
+        alt: alternative text. key: in a lesson, the words of its text file instead.
         titles: two short texts, the names of the rows.
         zoom: as in `grid`.
     Returns:
@@ -102,7 +104,7 @@ def before_after(before, after, alt="", titles=("Before", "After"), zoom=None):
     Raises:
         TypeError or ValueError: as in `grid`; shapes that differ; more than 16 pairs; not two titles.
     """
-    check_alt(alt, "before_after")
+    texts = words("before_after", alt, key, f"Pictures before and after: {tuple(map(str, titles))}")
     for images in (before, after):
         _check_drawable(images, "before_after")
     if before.shape != after.shape:
@@ -118,8 +120,8 @@ def before_after(before, after, alt="", titles=("Before", "After"), zoom=None):
     titles = _texts(titles, 2, "before_after", "titles")
     pixels = np.concatenate([to_pixels(before), to_pixels(after)])
     if len(before) == 1:
-        return _sheet(pixels, alt, 2, zoom, labels=titles)
-    return _sheet(pixels, alt, len(before), zoom, heads=titles)
+        return _sheet(pixels, texts, 2, zoom, labels=titles)
+    return _sheet(pixels, texts, len(before), zoom, heads=titles)
 
 
 def to_pixels(images):
@@ -128,16 +130,16 @@ def to_pixels(images):
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 
-def _sheet(pixels, alt, columns, zoom=None, labels=None, heads=None):
+def _sheet(pixels, texts, columns, zoom=None, labels=None, heads=None):
     """Choose the zoom, and lay uint8 cells (N, H, W[, 3]) out: native pixels, or finer where there is text."""
     h, w = pixels.shape[1:3]
     if zoom is None:
         zoom = max(1, round(min(max(WIDTH / columns, CELL[0]), CELL[1]) / max(h, w)))
     zoom = _whole(zoom, "zoom")
     if labels is None and heads is None:
-        return lay_out(pixels, alt, columns, max(1, min(h, w) // 24), zoom)
+        return lay_out(pixels, texts.alt, columns, max(1, min(h, w) // 24), zoom).described(*texts)
     pixels = pixels.repeat(zoom * SHARP, axis=1).repeat(zoom * SHARP, axis=2)
-    return lay_out(pixels, alt, columns, 6 * SHARP, 1 / SHARP, labels, heads)
+    return lay_out(pixels, texts.alt, columns, 6 * SHARP, 1 / SHARP, labels, heads).described(*texts)
 
 
 def lay_out(pixels, alt, columns, gap, zoom, labels=None, heads=None):

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from .texts import as_html, check_alt
+
+STYLE = ' style="font-size:0.9em"'
 EXACT_BYTES = 32_000  # a coloured PNG larger than this is reduced to 256 colours
 
 
@@ -17,20 +20,21 @@ class Picture:
 
     Attributes:
         png: the file's bytes. Grey pictures and small coloured files are exact; larger ones have 256 colours.
-        alt: the alternative text.
+        alt: the alternative text. caption: what to conclude, or "".
         size: (width, height) in CSS pixels, as it is shown.
     """
 
-    def __init__(self, pixels, alt, zoom=1):
+    def __init__(self, pixels, alt, zoom=1, caption=""):
         """
         Args:
             pixels: uint8 array, (H, W) for grey or (H, W, 3) for colour.
             alt: one sentence that says what is to be seen.
             zoom: CSS pixels for each pixel, above 0. Enlarged pixels stay square and sharp.
+            caption: what to conclude. Without one the alternative text is shown below.
         Raises:
             ValueError: no alternative text.
         """
-        self.alt = check_alt(alt, "Picture")
+        self.alt, self.caption = check_alt(alt, "Picture"), caption
         image = Image.fromarray(pixels)
         self.size = (max(1, round(image.width * zoom)), max(1, round(image.height * zoom)))
         self._style = "max-width:100%;height:auto" + (";image-rendering:pixelated" if zoom > 1 else "")
@@ -42,19 +46,14 @@ class Picture:
 
     @property
     def html(self):
-        """A <figure>. The caption is for eyes only: a screen reader speaks the same words with the image."""
-        text = html.escape(self.alt, quote=True)
+        """A <figure>."""
         data = base64.b64encode(self.png).decode()
-        return (
-            f'<figure style="margin:0"><img alt="{text}" width="{self.size[0]}" height="{self.size[1]}" '
-            f'style="{self._style}" src="data:image/png;base64,{data}">'
-            f'<figcaption aria-hidden="true" style="font-size:0.9em">{text}</figcaption></figure>'
-        )
+        return figure(f"data:image/png;base64,{data}", self.size, self.alt, self.caption, self._style)
 
-    def described(self, alt):
-        """The same picture with another alternative text."""
+    def described(self, alt, caption=""):
+        """The same picture with other words."""
         other = copy(self)
-        other.alt = check_alt(alt, "Picture")
+        other.alt, other.caption = check_alt(alt, "Picture"), caption
         return other
 
     def save(self, path):
@@ -74,15 +73,15 @@ class Picture:
         return {"text/plain": repr(self), "text/html": self.html}
 
 
-def check_alt(alt, who):
-    """Raise ValueError unless `alt` is text. Returns it without surrounding blanks."""
-    if not isinstance(alt, str) or not alt.strip():
-        raise ValueError(
-            f"{who} got alt={alt!r}. Every picture needs alternative text: whoever cannot see it "
-            "reads or hears this instead. Say in one sentence what is to be seen, "
-            'such as alt="64 digits sampled from a DCGAN after 1200 steps".'
-        )
-    return alt.strip()
+def figure(source, size, alt, caption, style):
+    """An image with its caption. Where there is none, the alternative text is shown: for eyes only, since a screen reader
+    speaks it with the image."""
+    text = html.escape(alt, quote=True)
+    below = f"<figcaption{STYLE}>{as_html(caption)}" if caption else f'<figcaption aria-hidden="true"{STYLE}>{text}'
+    return (
+        f'<figure style="margin:0"><img alt="{text}" width="{size[0]}" height="{size[1]}" '
+        f'style="{style}" src="{source}">{below}</figcaption></figure>'
+    )
 
 
 def alert(text):

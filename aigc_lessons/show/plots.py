@@ -1,6 +1,7 @@
 """Measured numbers as pictures: curves, bars with intervals, heat maps. Without pyplot, so nothing global is left."""
 
 import math
+import sys
 
 import numpy as np
 import torch
@@ -9,7 +10,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from .picture import Picture, check_alt
+from .picture import Picture
+from .texts import words
 
 # Okabe and Ito's palette: colour-blind readers can tell these apart. The styles do without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -20,12 +22,12 @@ WIDTH = 6.4  # inches, at 100 CSS pixels each
 DPI = 400 / 3  # a third finer than CSS pixels: sharp, and still quick to draw and small to store
 
 
-def curve(series, alt="", x=None, xlabel="step", ylabel="", log=False, bands=None):
+def curve(series, alt="", x=None, xlabel="step", ylabel="", log=False, bands=None, key=None):
     """Lines through measured values.
 
     Args:
         series: {name: values}; each a non-empty list, array or tensor of finite numbers.
-        alt: alternative text: what rises, what falls, where it ends.
+        alt: alternative text: what rises, what falls, where it ends. key: in a lesson, the words of its text file instead.
         x: the common abscissa of all series. None: 0, 1, 2 ... for each.
         xlabel, ylabel: names of the axes, with units. A single series names its axis itself.
         log: logarithmic vertical axis; every value must then be above 0.
@@ -36,8 +38,8 @@ def curve(series, alt="", x=None, xlabel="step", ylabel="", log=False, bands=Non
         ValueError: nothing to draw, NaN or infinity (with the name and the index), lengths that differ, a band
             without a series, values not above 0 on a logarithmic axis, no alternative text.
     """
-    check_alt(alt, "curve")
-    return _picture(curve_figure(series, x, xlabel, ylabel, log, bands), alt)
+    texts = words("curve", alt, key, f"Curves of {_names(series)} over {xlabel}")
+    return _picture(curve_figure(series, x, xlabel, ylabel, log, bands), texts)
 
 
 def curve_figure(series, x=None, xlabel="step", ylabel="", log=False, bands=None):
@@ -110,12 +112,13 @@ def curve_figure(series, x=None, xlabel="step", ylabel="", log=False, bands=None
     return _fit(figure, axes)
 
 
-def bars(values, alt="", intervals=None, xlabel=""):
+def bars(values, alt="", intervals=None, xlabel="", key=None):
     """Measured quantities one below the other, each with its number.
 
     Args:
         values: {name: number}, drawn from top to bottom.
-        alt: alternative text: which is largest, by how much, and whether the intervals overlap.
+        alt: alternative text: which is largest, by how much, and whether the intervals overlap. key: in a lesson, the words
+            of its text file instead.
         intervals: {name: (low, high)} for every name. Values are then points on their intervals and the axis
             need not begin at 0; without intervals they are bars from 0.
         xlabel: the quantity, with its unit and what the interval is.
@@ -125,8 +128,8 @@ def bars(values, alt="", intervals=None, xlabel=""):
         ValueError: no values, NaN or infinity, an interval missing, of unknown name or not around its value,
             no alternative text.
     """
-    check_alt(alt, "bars")
-    return _picture(bars_figure(values, intervals, xlabel), alt)
+    texts = words("bars", alt, key, f"Bars of {_names(values)}; {xlabel}")
+    return _picture(bars_figure(values, intervals, xlabel), texts)
 
 
 def bars_figure(values, intervals=None, xlabel=""):
@@ -171,13 +174,14 @@ def bars_figure(values, intervals=None, xlabel=""):
     return _fit(figure, axes)
 
 
-def heatmap(values, alt="", signed=False, cells=False):
+def heatmap(values, alt="", signed=False, cells=False, key=None):
     """Numbers on a lattice as colours: a kernel, a gradient, a confusion matrix.
 
     Args:
         values: (H, W) tensor or array of finite numbers; or {title: (H, W)} for several side by side, on one
             scale unless the cells have numbers.
-        alt: alternative text: where it is large, where small, in which range.
+        alt: alternative text: where it is large, where small, in which range. key: in a lesson, the words of its text file
+            instead.
         signed: colours that part at 0, blue below and red above. Else dark is low and yellow is high.
         cells: write the numbers in the cells instead of beside a colour bar; at most 12 x 12 cells.
     Returns:
@@ -186,8 +190,8 @@ def heatmap(values, alt="", signed=False, cells=False):
         ValueError: not two dimensions, nothing in it, NaN or infinity, too many cells to write in, no
             alternative text.
     """
-    check_alt(alt, "heatmap")
-    return _picture(heatmap_figure(values, signed, cells), alt)
+    texts = words("heatmap", alt, key, f"Numbers as colours: {_names(values)}".removesuffix(": numbers"))
+    return _picture(heatmap_figure(values, signed, cells), texts)
 
 
 def heatmap_figure(values, signed=False, cells=False):
@@ -272,10 +276,37 @@ def _fit(figure, axes, margin=6):
     return figure
 
 
-def _picture(figure, alt):
+def figure(drawn, alt="", key=None):
+    """A matplotlib figure of your own as a Picture, and closed, so that the notebook does not show it twice.
+
+    Args:
+        drawn: a matplotlib Figure. alt: alternative text. key: in a lesson, the words of its text file instead.
+    Returns:
+        a Picture, 100 CSS pixels an inch.
+    Raises:
+        TypeError: not a Figure. ValueError: no alternative text.
+    """
+    if not isinstance(drawn, Figure):
+        hint = " For axes: axes.figure." if hasattr(drawn, "figure") else ""
+        raise TypeError(f"figure got {type(drawn).__name__}. Accepted: a matplotlib Figure.{hint}")
+    titles = [axes.get_title() for axes in drawn.axes if axes.get_title()]
+    texts = words("figure", alt, key, f"A figure of {len(drawn.axes)} plots: {', '.join(titles)}".removesuffix(": "))
+    drawn.set_dpi(DPI)
+    picture = _picture(drawn, texts)
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close(drawn)
+    return picture
+
+
+def _picture(figure, texts):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return Picture(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]), alt, zoom=100 / DPI)
+    pixels = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    return Picture(pixels, texts.alt, 100 / DPI, texts.caption)
+
+
+def _names(values):
+    return ", ".join(map(str, values)) if isinstance(values, dict) else "numbers"
 
 
 def _legend_columns(names):

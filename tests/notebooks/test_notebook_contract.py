@@ -87,7 +87,7 @@ def test_valid_and_tidy(path):
 def test_begins_with_the_setup_cell(path):
     first = code(path)[0]
     assert "setup" in tags(first)
-    assert first.source == tool.SETUP, f"python -m aigc_lessons.authors.notebooks setup {path}"
+    assert first.source == tool.setup(path), f"python -m aigc_lessons.authors.notebooks setup {path}"
 
 
 @each(LESSONS + SOLUTIONS + EXERCISES)

@@ -1,0 +1,122 @@
+"""Questions that wait: the reader answers, by keyboard or mouse, and only then sees."""
+
+import math
+
+import ipywidgets
+
+from .texts import as_html, missing, question
+
+# Codes decide; these are the words for them.
+WORDS = {
+    "right": "Right.",
+    "wrong": "Not this one.",
+    "too_small": "Too small.",
+    "too_large": "Too large.",
+    "unreadable": "That is not a number. Write it with digits, such as 0.25 or 1e-3.",
+    "none": "Choose an answer first.",
+}
+FRAME = 'style="border-left:4px solid #0072B2;padding:2px 0 2px 12px;max-width:46em"'
+
+
+def ask(key):
+    """Ask a question of the lesson's text file; see CONTRIBUTING.md, "Writing a lesson".
+
+    A choice has a list and a number a box; the button, or Enter in the box, says whether the answer is right and why. A wrong
+    answer can be changed, or the right one shown. GitHub and stored notebooks show the question, and the answer in a fold-out.
+
+    Args: key: of [questions.KEY] in texts/NN_name.toml. A key that is not there leaves a line that says so, never an error.
+    Returns: a Question, a widget.
+    """
+    return Question(key, question(key))
+
+
+class Question(ipywidgets.VBox):
+    """What `ask` returns.
+
+    Attributes:
+        outcome: None before an answer, then a code: right, wrong, too_small, too_large, unreadable or none.
+        answer: the control that holds the answer. check, reveal: the buttons. verdict: what is said, as HTML.
+    """
+
+    def __init__(self, key, entry):
+        self.entry, self.outcome = entry, None
+        if entry is None:
+            self.text = f"<em>{missing(key)}</em>"
+            super().__init__([ipywidgets.HTML(self.text)])
+            return
+        self.text = f"<strong>Question.</strong> {as_html(entry['text'])}"
+        if "options" in entry:
+            choices = [(_plain(text), code) for code, text in entry["options"].items()]
+            self.answer = ipywidgets.RadioButtons(options=choices, value=None, layout={"width": "auto"})
+        else:
+            self.answer = ipywidgets.Text(placeholder="a number", continuous_update=False, layout={"width": "10em"})
+        self.check = ipywidgets.Button(description="Check", button_style="primary", layout={"width": "8em"})
+        self.reveal = ipywidgets.Button(description="Show the answer", layout={"width": "10em", "display": "none"})
+        self.verdict = ipywidgets.HTMLMath()
+        self.check.on_click(lambda _: self._judge())
+        self.reveal.on_click(lambda _: self._say(solution(entry)))
+        if "options" not in entry:
+            self.answer.observe(lambda change: self._judge(), "value")  # Enter, or leaving the box
+        buttons = ipywidgets.HBox([self.check, self.reveal])
+        super().__init__([ipywidgets.HTMLMath(self.text), self.answer, buttons, self.verdict])
+
+    def _judge(self):
+        self.outcome = judge(self.entry, self.answer.value)
+        said = [WORDS[self.outcome]]
+        if self.outcome == "right":
+            said.append(as_html(self.entry["reason"]))
+        elif hint := self.entry.get("hints", {}).get(self.answer.value):
+            said.append(as_html(hint))
+        self._say(" ".join(said))
+        self.reveal.layout.display = None if self.outcome in ("wrong", "too_small", "too_large") else "none"
+
+    def _say(self, words):
+        self.verdict.value = f'<div role="alert" {FRAME}>{words}</div>'
+
+    def __repr__(self):
+        return "Question: " + (_plain(self.entry["text"]) if self.entry else "no words for it")
+
+    def _repr_mimebundle_(self, **kwargs):
+        return {**super()._repr_mimebundle_(**kwargs), "text/plain": repr(self), "text/html": self._stored()}
+
+    def _stored(self):
+        """The question where no widget can run; its answer is folded in."""
+        if self.entry is None:
+            return self.text
+        options = "".join(f"<li>{as_html(text)}</li>" for text in self.entry.get("options", {}).values())
+        listed = f"<ul>{options}</ul>" if options else ""
+        return (
+            f"<div {FRAME}><p>{self.text}</p>{listed}"
+            f"<details><summary>The answer</summary><p>{solution(self.entry)}</p></details></div>"
+        )
+
+
+def judge(entry, given):
+    """The code of an answer: an option's code, or the text of a number, to an entry of [questions]."""
+    if "options" in entry:
+        return "none" if given is None else "right" if given == entry["answer"] else "wrong"
+    if not given.strip():
+        return "none"
+    try:
+        number = float(given.strip().replace("−", "-").replace(",", "."))
+    except ValueError:
+        return "unreadable"
+    if math.isnan(number):
+        return "unreadable"
+    if abs(number - entry["number"]) <= entry["tolerance"] * (1 + 1e-9):
+        return "right"
+    return "too_small" if number < entry["number"] else "too_large"
+
+
+def solution(entry):
+    """The right answer and its reason, as HTML."""
+    if "options" in entry:
+        right = as_html(entry["options"][entry["answer"]])
+    else:
+        right = f"{entry['number']:g}" + (f", give or take {entry['tolerance']:g}" if entry["tolerance"] else "")
+    return f"<strong>{right}</strong>. {as_html(entry['reason'])}"
+
+
+def _plain(text):
+    """For places that take no HTML."""
+    return " ".join(text.split()).replace("`", "").replace("**", "")
