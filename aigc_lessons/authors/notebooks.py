@@ -33,7 +33,7 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 SETUP = """\
-# Setup: run this cell first. Where the course is installed it does nothing but the last line.
+# Setup: run this cell first. Where the course is installed it does nothing but the last lines.
 import importlib.util
 import os
 import subprocess
@@ -54,19 +54,15 @@ if missing("aigc_lessons"):
     hosted = "COLAB_RELEASE_TAG" in os.environ or "KAGGLE_KERNEL_RUN_TYPE" in os.environ
     if hosted and root is None:
         root = here / "aigc-lessons"
-        subprocess.run(
-            ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True
-        )
+        clone = ["git", "clone", "-q", "--depth", "1", REPOSITORY, str(root)]
+        subprocess.run(clone, check=True)
     if root is None:
-        raise ModuleNotFoundError(
-            "Open this notebook in the course's folder, or run there: pip install -e ."
-        )
+        raise ModuleNotFoundError("Open this notebook in the course's folder, or: pip install -e .")
     sys.path.insert(0, str(root))
-    absent = [name for name in ("torch_fidelity", "safetensors") if hosted and missing(name)]
-    if absent:  # --no-deps leaves the host's own torch alone
-        subprocess.run(
-            [sys.executable, "-m", "pip", "install", "-q", "--no-deps", *absent], check=True
-        )
+    absent = [m for m in "torch_fidelity safetensors anywidget psygnal".split() if missing(m)]
+    if hosted and absent:  # --no-deps keeps the host's torch
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
+        subprocess.run([*pip, *absent], check=True)
 
 import aigc_lessons as al"""
 
