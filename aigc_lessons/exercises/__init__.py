@@ -4,6 +4,7 @@ import difflib
 
 from .banks import EXERCISES
 from .engine import judge
+from .trained import Training, check_training
 
 __all__ = ["check", "get", "names"]
 
@@ -22,7 +23,7 @@ def names(lesson=None):
 
 
 def get(name):
-    """The Exercise of that name.
+    """The Exercise, or Training, of that name.
 
     Raises:
         TypeError: the name is not a string. ValueError: there is no such exercise.
@@ -44,7 +45,7 @@ def check(name, function, seed=0):
 
     Args:
         name: of the exercise, such as "conv2d".
-        function: your answer, the function itself, without brackets.
+        function: your answer, the function itself, without brackets. Where something is to be trained: the trained model.
         seed: draws the random inputs.
     Returns:
         a Result: `outcome` is "correct", "wrong", "not_attempted" or "error". A notebook cell shows its message.
@@ -52,6 +53,8 @@ def check(name, function, seed=0):
         ValueError: unknown exercise. TypeError: `function` cannot be called.
     """
     exercise = get(name)
+    if isinstance(exercise, Training):
+        return check_training(exercise, function, seed)
     if not callable(function):
         raise TypeError(
             f'check("{name}", ...) got a {type(function).__name__}, which cannot be called. '

@@ -15,6 +15,7 @@ from . import (
     lesson_43,
     lesson_44,
     lesson_51,
+    trained,
 )
 
 _LESSONS = (
@@ -32,5 +33,6 @@ _LESSONS = (
     lesson_43,
     lesson_44,
     lesson_51,
+    trained,
 )
 EXERCISES = {exercise.name: exercise for lesson in _LESSONS for exercise in lesson.EXERCISES}

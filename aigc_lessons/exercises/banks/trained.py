@@ -1,0 +1,82 @@
+"""Exercises of several lessons in which something is trained."""
+
+import torch
+from torchvision.transforms.functional import InterpolationMode, affine
+
+from ... import data, metrics, models, shipped
+from ..trained import Training
+
+GREY = (1, 32, 32)
+
+
+def fresh_digits(seed):
+    """The 1,000 test digits as nobody has seen them: each turned by up to 10 degrees and moved by up to 2 pixels."""
+    test = data.load("digits", size=32, split="test")
+    generator = torch.Generator().manual_seed(seed)
+    angles, dx, dy = (torch.rand(3, len(test), generator=generator) * 2 - 1) * torch.tensor([[10.0], [2.0], [2.0]])
+    moved = [
+        affine(image, angle, [x, y], 1.0, [0.0], InterpolationMode.BILINEAR, fill=-1.0)
+        for image, angle, x, y in zip(test.images, angles.tolist(), dx.tolist(), dy.tolist())
+    ]
+    return torch.stack(moved), test.labels
+
+
+def accuracy_on_fresh_digits(model, seed):
+    """Share of `fresh_digits` that the classifier reads right."""
+    images, labels = fresh_digits(seed)
+    return metrics.accuracy(model.predict, images, labels).value
+
+
+def fid_of_digits(model, seed):
+    """FID of 1,000 samples against the 1,000 test digits, on the features of the judge for digits."""
+    judge, real = shipped("classifier-digits").to("cpu"), data.load("digits", size=32, split="test").images
+    with torch.no_grad():
+        return metrics.fid(judge.embed(model.sample(1_000, seed=seed)), judge.embed(real))
+
+
+CLASSIFIER = Training(
+    "train_classifier",
+    13,
+    "Train `al.models.Classifier((1, 32, 32), n_classes=10, width=8)` on the training digits. It is asked about test digits that are\n"
+    "turned by up to 10 degrees and moved by up to 2 pixels, other ones for each check. Your steps, learning rate and data are yours\n"
+    "to choose; only the architecture is given. Hand in the model.",
+    4,
+    20,
+    lambda: models.Classifier(GREY, n_classes=10, width=8),
+    "",
+    accuracy_on_fresh_digits,
+    "accuracy",
+    0.93,
+    True,
+)
+VAE = Training(
+    "train_vae",
+    22,
+    "Train `al.models.VAE((1, 32, 32), latent_dim=8, width=16)` on the training digits, with the steps, learning rate and beta that you\n"
+    "choose. 1,000 samples from the prior are compared with the test digits by their FID on the judge for digits. Hand in the model;\n"
+    "its decoder is what counts.",
+    4,
+    20,
+    lambda: models.VAE(GREY, latent_dim=8, width=16),
+    "decoder",
+    fid_of_digits,
+    "FID",
+    100.0,
+    False,
+)
+GAN = Training(
+    "train_gan",
+    24,
+    "Train `al.models.DCGAN((1, 32, 32), latent_dim=64, width=16)` on the training digits, with the steps and learning rate that you\n"
+    "choose. 1,000 samples are compared with the test digits by their FID on the judge for digits. Hand in the model; the average of\n"
+    "its generator, `generator_ema`, is what counts.",
+    4,
+    30,
+    lambda: models.DCGAN(GREY, latent_dim=64, width=16),
+    "generator_ema",
+    fid_of_digits,
+    "FID",
+    60.0,
+    False,
+)
+EXERCISES = (CLASSIFIER, VAE, GAN)

@@ -1,0 +1,99 @@
+"""Exercises in which something is trained: what is accepted, what is refused, and that nothing forged gets through."""
+
+import base64
+
+import pytest
+import torch
+from safetensors.torch import load, save
+
+import aigc_lessons as al
+from aigc_lessons.exercises import trained
+from aigc_lessons.exercises.trained import Training
+
+NAMES = ("train_classifier", "train_vae", "train_gan")
+
+
+def brightness(model, seed):
+    """A measure that takes no time: the weight itself."""
+    return model.weight.mean().item() + 0.001 * (seed % 2)
+
+
+TOY = Training("toy", 13, "Train it.", 2, 5, lambda: torch.nn.Linear(3, 1, bias=False), "", brightness, "weight", 0.5, True)
+
+
+def toy(value):
+    net = torch.nn.Linear(3, 1, bias=False)
+    torch.nn.init.constant_(net.weight, value)
+    return net
+
+
+@pytest.mark.parametrize("value, outcome, points", [(0.75, "correct", 2), (0.25, "wrong", 0), (0.4985, "wrong", 0)])
+def test_the_measure_decides(value, outcome, points):
+    result = trained.check_training(TOY, toy(value))
+    assert (result.outcome, result.points) == (outcome, points)
+    assert f"{torch.tensor(value).half().item():.4g}" in result.message
+
+
+def test_less_may_be_better():
+    exercise = Training(*(*vars(TOY).values(),)[:-1], higher=False)
+    assert [trained.check_training(exercise, toy(v)).outcome for v in (0.25, 0.75)] == ["correct", "wrong"]
+
+
+@pytest.mark.parametrize("answer", [None, ...])
+def test_an_empty_answer_is_not_attempted(answer):
+    assert trained.check_training(TOY, answer).outcome == "not_attempted"
+
+
+@pytest.mark.parametrize(
+    "answer, says",
+    [
+        (torch.nn.Linear(4, 1, bias=False), "1 tensors differ, such as 'weight': (1, 4) where (1, 3)"),
+        (torch.nn.Linear(3, 1), "such as 'bias': (1,) where nothing"),
+        ({}, "absent where (1, 3)"),
+        (toy(float("nan")), "infinities or NaN"),
+        (toy(1e6), "infinities or NaN"),  # in half precision
+        (7, "It got a int"),
+        ({"weight": 7}, "It got a dict"),
+    ],
+)
+def test_what_cannot_be_measured_is_an_error_that_says_why(answer, says):
+    result = trained.check_training(TOY, answer)
+    assert (result.outcome, result.points) == ("error", 0) and says in result.message
+
+
+def test_a_state_and_a_model_are_the_same_answer():
+    model = toy(0.75)
+    assert trained.check_training(TOY, model).weights == trained.check_training(TOY, model.state_dict()).weights
+
+
+def test_what_is_handed_in_is_found_in_the_notebook_and_judged_the_same():
+    first, last = (trained.check_training(TOY, toy(v)) for v in (0.25, 0.75))
+    markup = "".join(r._repr_mimebundle_()["text/html"] for r in (first, last))
+    found = trained.handed_in(markup)
+    assert found == {"toy": last.weights}
+    assert trained.judge_training(TOY, found["toy"], 1).outcome == "correct"
+    assert load(found["toy"])["weight"].dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [b"", b"no file", save({"weight": torch.ones(1, 3, dtype=torch.complex64)}), save({"weight": torch.ones(1, 3)}) + b"x"],
+    ids=["empty", "text", "complex", "longer than it says"],
+)
+def test_a_forged_file_is_an_error(blob):
+    markup = f'<div data-exercise="toy" data-weights="{base64.b64encode(blob).decode()}">'
+    assert trained.judge_training(TOY, trained.handed_in(markup)["toy"], 0).outcome == "error"
+
+
+def test_a_file_that_is_too_long_is_not_even_parsed(monkeypatch):
+    monkeypatch.setattr(trained, "load", None)
+    assert "accepted are 2,000,000" in trained.judge_training(TOY, bytes(trained.LARGEST + 1), 0).message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_untrained_model_fails(name):
+    exercise = al.exercises.get(name)
+    al.seed_everything(0)
+    result = al.exercises.check(name, exercise.build())
+    assert result.outcome == "wrong" and result.points == 0
+    assert len(result.weights) < trained.LARGEST / 2
