@@ -229,5 +229,21 @@ def test_a_notebook_that_is_opened_shows_questions_and_no_answers(run_notebook):
     output = asking.first.locator(".jp-OutputArea-output").last
     output.locator("summary").click()
     assert output.locator("details p").is_visible()
-    answering.first.locator(".jp-Placeholder").click()
-    answering.first.locator("img").first.wait_for(timeout=10_000)
+    first = cells.filter(has_text="nearest = torch")
+    first.locator(".jp-Placeholder").click()
+    first.locator("img").first.wait_for(timeout=10_000)
+
+
+def test_a_stored_diagram_is_seen_before_anything_is_trusted(run_notebook, tmp_path, monkeypatch):
+    import torch
+
+    from aigc_lessons.show import diagram
+
+    drawn = diagram(torch.nn.Linear(3, 2), alt="A layer from three numbers to two")
+    output = nbformat.v4.new_output("execute_result", drawn._repr_mimebundle_(), execution_count=1)
+    cell = nbformat.v4.new_code_cell("drawn", outputs=[output], execution_count=1)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=METADATA), tmp_path / "diagram.ipynb")
+    monkeypatch.setitem(run_notebook.__globals__, "ROOT", tmp_path)
+    image = run_notebook("diagram.ipynb", run=False).first.get_by_alt_text("A layer from three numbers to two")
+    image.wait_for(timeout=30_000)
+    assert image.evaluate("image => [image.complete, image.naturalWidth]") == [True, drawn.size[0]]
