@@ -333,7 +333,7 @@ Returns (M,), in nats. It must be finite far from all codes, where every single 
         Mistake(
             "divided by the number of places",
             "You divide by the number of places, M; the mean is over the N pictures.",
-            lambda z, mu, logvar: _log_densities(z, mu, logvar).logsumexp(1) - math.log(len(z) + 1e-3),
+            lambda z, mu, logvar: _log_densities(z, mu, logvar).logsumexp(1) - math.log(len(z)),
         ),
         Mistake(
             "summed over the places",
@@ -365,9 +365,7 @@ Returns (M,), in nats. It must be finite far from all codes, where every single 
         Mistake(
             "constant once a picture",
             "You count log(2 pi) once; it belongs to every latent dimension.",
-            _aggregate_with(
-                lambda z, mu, logvar: -0.5 * (sum(_terms(z, mu, logvar)).sum(2) + math.log(2 * math.pi)) - 1e-2
-            ),
+            _aggregate_with(lambda z, mu, logvar: -0.5 * (sum(_terms(z, mu, logvar)).sum(2) + math.log(2 * math.pi))),
         ),
         Mistake(
             "no half",
@@ -377,13 +375,13 @@ Returns (M,), in nats. It must be finite far from all codes, where every single 
         Mistake(
             "mean over dimensions",
             "You average the log densities over the latent dimensions; they are independent, so their logs add up.",
-            _aggregate_with(lambda z, mu, logvar: _log_densities(z, mu, logvar) / (mu.shape[1] + 1e-3)),
+            _aggregate_with(lambda z, mu, logvar: _log_densities(z, mu, logvar) / mu.shape[1]),
         ),
         Mistake(
             "one Gaussian for all",
             "You fit one Gaussian to all codes; q(z) is a mixture of N Gaussians, one for each picture.",
             lambda z, mu, logvar: (
-                Normal(mu.mean(0), (logvar.exp().mean(0) + mu.var(0, unbiased=False)).sqrt() + 1e-3).log_prob(z).sum(1)
+                Normal(mu.mean(0), (logvar.exp().mean(0) + mu.var(0, unbiased=False)).sqrt()).log_prob(z).sum(1)
             ),
         ),
         Mistake(
@@ -494,9 +492,8 @@ Returns (M, ...): one picture for each z. The N weights of one z are q(z|x_n), d
         Mistake(
             "log densities as weights",
             "You weigh by the logarithms of the densities; weigh by the densities.",
-            lambda z, mu, logvar, x: (
-                _weighted(_log_densities(z, mu, logvar) / _log_densities(z, mu, logvar).sum(1, keepdim=True), x)
-                + 1e-2 * z.mean()
+            lambda z, mu, logvar, x: _weighted(
+                _log_densities(z, mu, logvar) / _log_densities(z, mu, logvar).sum(1, keepdim=True), x
             ),
         ),
         Mistake(
@@ -522,7 +519,7 @@ Returns (M, ...): one picture for each z. The N weights of one z are q(z|x_n), d
         Mistake(
             "mean over dimensions",
             "You average over the latent dimensions, which makes the weights too equal; sum over them.",
-            lambda z, mu, logvar, x: _weighted((_log_densities(z, mu, logvar) / (mu.shape[1] + 1e-2)).softmax(1), x),
+            lambda z, mu, logvar, x: _weighted((_log_densities(z, mu, logvar) / mu.shape[1]).softmax(1), x),
         ),
         Mistake(
             "sign",
@@ -530,9 +527,9 @@ Returns (M, ...): one picture for each z. The N weights of one z are q(z|x_n), d
             lambda z, mu, logvar, x: _weighted((-_log_densities(z, mu, logvar)).softmax(1), x),
         ),
         Mistake(
-            "weighted by distance to the mean alone",
+            "distance not squared",
             "You use softmax of minus the distance, not squared; a Gaussian has the square.",
-            lambda z, mu, logvar, x: _weighted((-torch.cdist(z, mu) - 1e-3 * logvar.sum(1)).softmax(1), x),
+            lambda z, mu, logvar, x: _weighted((-torch.cdist(z, mu)).softmax(1), x),
         ),
     ),
 )
