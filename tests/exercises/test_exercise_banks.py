@@ -202,6 +202,8 @@ PINNED = {
     "kl_to_standard_normal": "(mu, logvar)",
     "elbo": "(log_px, mu, logvar)",
     "vae_loss": "(x, reconstruction, mu, logvar, beta)",
+    "aggregate_posterior": "(z, mu, logvar)",
+    "optimal_decoder": "(z, mu, logvar, x)",
     "optimal_discriminator": "(p_data, p_model)",
     "jensen_shannon": "(p, q)",
     "discriminator_loss": "(real_logits, fake_logits)",
