@@ -1,5 +1,7 @@
 """Every objective that the course prints, as a pure function. Means over the batch, in nats."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -53,9 +55,9 @@ def reparameterize(mu, logvar, noise):
     """A sample of N(mu, exp(logvar)) through which gradients flow: mu + exp(logvar / 2) * noise.
 
     Args:
-        mu, logvar: (N, D), mean and logarithm of the variance. noise: (N, D) drawn from N(0, 1); the randomness is the caller's.
+        mu, logvar: (N, d), mean and logarithm of the variance. noise: (N, d) drawn from N(0, 1); the randomness is the caller's.
     Returns:
-        (N, D).
+        (N, d).
     Source: Kingma and Welling 2014, Auto-Encoding Variational Bayes, section 2.4.
     """
     return mu + (logvar / 2).exp() * noise
@@ -64,7 +66,7 @@ def reparameterize(mu, logvar, noise):
 def kl_to_standard_normal(mu, logvar):
     """KL(N(mu, exp(logvar)) || N(0, I)) of each sample, in nats, summed over the latent dimensions.
 
-    Args: mu, logvar: (N, D). Returns: (N,), at least 0.
+    Args: mu, logvar: (N, d). Returns: (N,), at least 0.
     Source: Kingma and Welling 2014, appendix B.
     """
     return 0.5 * (mu.square() + logvar.expm1() - logvar).sum(1)  # expm1: exact for variances close to 1
@@ -84,7 +86,7 @@ def elbo(log_px, mu, logvar):
     """The evidence lower bound, mean over the batch, in nats: E[log p(x|z)] - KL(q(z|x) || p(z)).
 
     Args:
-        log_px: (N,), log p(x|z) at a z drawn from q(z|x) = N(mu, exp(logvar)). mu, logvar: (N, D).
+        log_px: (N,), log p(x|z) at a z drawn from q(z|x) = N(mu, exp(logvar)). mu, logvar: (N, d).
     Returns:
         scalar; its expectation is at most the mean of log p(x).
     Source: Kingma and Welling 2014, eq. 3.
@@ -99,13 +101,38 @@ def vae_loss(x, reconstruction, mu, logvar, beta):
     With another beta it is beta times minus the ELBO for a variance of beta a pixel, up to a constant.
 
     Args:
-        x, reconstruction: (N, ...) of one shape. mu, logvar: (N, D). beta: number, at least 0.
+        x, reconstruction: (N, ...) of one shape. mu, logvar: (N, d). beta: number, at least 0.
     Returns:
         scalar.
     Source: Kingma and Welling 2014, eq. 10; Higgins et al. 2017, beta-VAE, eq. 4.
     """
     squared_error = (x - reconstruction).square().flatten(1).sum(1)
     return (squared_error / 2 + beta * kl_to_standard_normal(mu, logvar)).mean()
+
+
+def _log_q(z, mu, logvar):
+    """log q(z_m | x_n) of each latent number z under each picture's Gaussian: (M, d), (N, d), (N, d) -> (M, N)."""
+    squares = (z[:, None] - mu).square() / logvar.exp() + logvar + math.log(2 * math.pi)
+    return -0.5 * squares.sum(2)
+
+
+def aggregate_posterior(z, mu, logvar):
+    """log q(z), where q(z) is the mean of q(z|x_n) = N(mu_n, exp(logvar_n)) over N pictures: where their codes lie.
+
+    Args: z: (M, d), where to look. mu, logvar: (N, d), one Gaussian a picture. Returns: (M,), in nats.
+    Source: Makhzani et al. 2015, Adversarial Autoencoders, section 2.
+    """
+    return _log_q(z, mu, logvar).logsumexp(1) - math.log(len(mu))
+
+
+def optimal_decoder(z, mu, logvar, x):
+    """The picture that no other beats in squared error, given z: the mean of the pictures, each weighted by q(z|x_n).
+
+    Args: z: (M, d). mu, logvar: (N, d), what the encoder says of the pictures x: (N, ...). Returns: (M, ...).
+    Source: Bishop 2006, Pattern Recognition and Machine Learning, eq. 1.89, with q(z|x) p(x) as the joint density.
+    """
+    weights = _log_q(z, mu, logvar).softmax(1)  # the density of each picture, given z
+    return torch.einsum("mn,n...->m...", weights, x)
 
 
 # ---------------------------------------------------------------- generative adversarial networks (lessons 23 to 25)

@@ -89,6 +89,44 @@ def conv2d(x, weight, bias=None, stride=1, padding=0):
     return out
 
 
+def output_size(size, kernel_size, stride=1, padding=0, dilation=1):
+    """How many windows fit along one side of a picture: the side of what a convolution or a pooling gives.
+
+    Args: size: side of the picture. kernel_size, stride, padding, dilation: of the layer; with dilation d the kernel's pixels lie
+        d apart, so that it covers d (kernel_size - 1) + 1. It must fit at least once.
+    Returns: int.
+    Source: Dumoulin and Visin 2016, relationship 15.
+    """
+    return (size + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1
+
+
+def depthwise_conv2d(x, weight, stride=1, padding=0):
+    """Convolution in which each channel is seen by a kernel of its own, and by no other.
+
+        out[n, c, i, j] = sum over a, b of x[n, c, i * stride + a, j * stride + b] * weight[c, a, b]
+
+    Args: x: (N, C, H, W), zero-padded by `padding` on all four sides. weight: (C, kh, kw).
+    Returns: (N, C, (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1).
+    Source: Howard et al. 2017, MobileNets, eq. 3.
+    """
+    n, c = x.shape[:2]
+    each = x.flatten(0, 1)[:, None]  # (N C, 1, H, W): every channel a grey picture
+    out = torch.stack([conv2d(each[k::c], weight[k][None, None], None, stride, padding)[:, 0] for k in range(c)], 1)
+    return out.view(n, c, *out.shape[-2:])
+
+
+def kernel_gradient(x, grad):
+    """What backpropagation gives the kernels of a convolution without stride and padding.
+
+        out[o, c, a, b] = sum over n, i, j of grad[n, o, i, j] * x[n, c, i + a, j + b]
+
+    Args: x: (N, C, H, W), what went in. grad: (N, O, h, w), the gradient of a loss for what came out.
+    Returns: (O, C, H - h + 1, W - w + 1), the gradient of that loss for the kernels.
+    Source: Dumoulin and Visin 2016, section 4.1; Goodfellow et al. 2016, Deep Learning, eq. 9.11.
+    """
+    return conv2d(x.transpose(0, 1), grad.transpose(0, 1)).transpose(0, 1)
+
+
 def _windows(x, kernel_size, stride):
     """(N, C, h, w, k, k): every window of a pooling layer."""
     return x.unfold(-2, kernel_size, stride).unfold(-2, kernel_size, stride)

@@ -101,7 +101,7 @@ class Question(ipywidgets.VBox):
         if self.entry is None:
             return self.text
         options = "".join(f"<li>{as_html(text)}</li>" for text in self.entry.get("options", {}).values())
-        listed = f'<ol type="A">{options}</ol>' if options else ""
+        listed = f'<ol type="A" style="list-style-type:upper-alpha">{options}</ol>' if options else ""
         return (
             f"<div {FRAME}><p>{self.text}</p>{listed}"
             f"<details><summary>The answer</summary><p>{solution(self.entry)}</p></details></div>"

@@ -212,3 +212,38 @@ def test_a_question_is_answered_by_keyboard_alone(run_cells):
         cells.page.keyboard.type(typed)
         press("Enter")
         number.get_by_role("alert").filter(has_text=says).wait_for(timeout=30_000)
+
+
+def test_a_notebook_that_is_opened_shows_questions_and_no_answers(run_notebook):
+    """As it comes from the repository, before anything is run: the output of a cell tagged `answer` is collapsed."""
+    cells = run_notebook("notebooks/00_start_here.ipynb", run=False)
+    asking = cells.filter(has_text="al.show.ask")
+    assert asking.count() == 2
+    for cell in asking.all():
+        output = cell.locator(".jp-OutputArea-output").last
+        output.get_by_text("Question.").wait_for(timeout=30_000)
+        reason = output.locator("details p")
+        assert output.locator("details summary").is_visible() and not reason.is_visible()
+    answering = cells.filter(has_text="al.show.before_after").filter(has=cells.page.locator(".jp-Placeholder"))
+    assert answering.count() == 2 and answering.locator("img:visible").count() == 0
+    output = asking.first.locator(".jp-OutputArea-output").last
+    output.locator("summary").click()
+    assert output.locator("details p").is_visible()
+    first = cells.filter(has_text="nearest = torch")
+    first.locator(".jp-Placeholder").click()
+    first.locator("img").first.wait_for(timeout=10_000)
+
+
+def test_a_stored_diagram_is_seen_before_anything_is_trusted(run_notebook, tmp_path, monkeypatch):
+    import torch
+
+    from aigc_lessons.show import diagram
+
+    drawn = diagram(torch.nn.Linear(3, 2), alt="A layer from three numbers to two")
+    output = nbformat.v4.new_output("execute_result", drawn._repr_mimebundle_(), execution_count=1)
+    cell = nbformat.v4.new_code_cell("drawn", outputs=[output], execution_count=1)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=METADATA), tmp_path / "diagram.ipynb")
+    monkeypatch.setitem(run_notebook.__globals__, "ROOT", tmp_path)
+    image = run_notebook("diagram.ipynb", run=False).first.get_by_alt_text("A layer from three numbers to two")
+    image.wait_for(timeout=30_000)
+    assert image.evaluate("image => [image.complete, image.naturalWidth]") == [True, drawn.size[0]]

@@ -9,14 +9,39 @@ import os
 import textwrap
 from dataclasses import dataclass
 
-LESSON = ("conv2d", "max_pool2d", "conv_transpose2d", "receptive_field")
+LESSON = (
+    "output_size",
+    "conv2d",
+    "depthwise_conv2d",
+    "kernel_gradient",
+    "max_pool2d",
+    "conv_transpose2d",
+    "receptive_field",
+)
 HEAD = {
+    "output_size": "def output_size(size, kernel_size, stride=1, padding=0, dilation=1):",
+    "depthwise_conv2d": "def depthwise_conv2d(x, weight, stride=1, padding=0):",
+    "kernel_gradient": "def kernel_gradient(x, grad):",
     "conv2d": "def conv2d(x, weight, bias=None, stride=1, padding=0):",
     "max_pool2d": "def max_pool2d(x, kernel_size, stride):",
     "conv_transpose2d": "def conv_transpose2d(x, weight, stride=1, padding=0):",
     "receptive_field": "def receptive_field(layers):",
 }
 RIGHT = {
+    "output_size": """
+        return (size + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1""",
+    "depthwise_conv2d": """
+        import torch
+        n, c, height, width = x.shape
+        kh, kw = weight.shape[1:]
+        padded = x.new_zeros(n, c, height + 2 * padding, width + 2 * padding)
+        padded[:, :, padding:padding + height, padding:padding + width] = x
+        windows = padded.unfold(2, kh, stride).unfold(3, kw, stride)
+        return torch.einsum("nchwab,cab->nchw", windows, weight)""",
+    "kernel_gradient": """
+        import torch
+        windows = x.unfold(2, grad.shape[2], 1).unfold(3, grad.shape[3], 1)
+        return torch.einsum("ncabhw,nohw->ocab", windows, grad)""",
     "conv2d": """
         import torch
         n, c, height, width = x.shape

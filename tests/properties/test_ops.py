@@ -1,5 +1,6 @@
 """ops against the library, closed forms, invariances and gradients."""
 
+import itertools
 import math
 
 import pytest
@@ -140,6 +141,34 @@ def test_conv2d_agrees_with_torch(x, weight, stride, padding, dtype):
     assert ops.conv2d(x, weight, bias, stride, padding).dtype == dtype
     agree(ops.conv2d(x, weight, bias, stride, padding), F.conv2d(x, weight, bias, stride, padding))
     agree(ops.conv2d(x, weight, stride=stride, padding=padding), F.conv2d(x, weight, None, stride, padding))
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_output_size_is_that_of_torch(dilation):
+    for size, kernel, stride, padding in itertools.product(range(1, 12), range(1, 5), range(1, 4), range(3)):
+        if dilation * (kernel - 1) < size + 2 * padding:
+            out = F.conv1d(torch.zeros(1, 1, size), torch.zeros(1, 1, kernel), None, stride, padding, dilation)
+            assert ops.output_size(size, kernel, stride, padding, dilation) == out.shape[-1]
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1), (3, 2)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_depthwise_conv2d_agrees_with_torch(stride, padding, dtype):
+    x, weight = randn(2, 4, 9, 7, dtype=dtype), randn(4, 3, 2, dtype=dtype, seed=1)
+    want = F.conv2d(x, weight[:, None], None, stride, padding, groups=4)
+    agree(ops.depthwise_conv2d(x, weight, stride, padding), want)
+    inputs = (randn(1, 2, 4, 5).requires_grad_(), randn(2, 2, 3, seed=1).requires_grad_())
+    assert gradcheck(lambda *a: ops.depthwise_conv2d(*a, stride, padding), inputs)
+
+
+@pytest.mark.parametrize("sizes", [(2, 3, 6, 5, 4, 3, 2), (1, 1, 4, 4, 2, 1, 1), (3, 2, 3, 4, 5, 3, 4)])
+def test_kernel_gradient_is_that_of_backward(sizes):
+    n, c, height, width, o, kh, kw = sizes
+    x, weight = randn(n, c, height, width), randn(o, c, kh, kw, seed=1).requires_grad_()
+    out = F.conv2d(x, weight)
+    grad = randn(*out.shape, seed=2)
+    out.backward(grad)
+    agree(ops.kernel_gradient(x, grad), weight.grad)
 
 
 def test_conv2d_by_hand():

@@ -323,6 +323,62 @@ def test_gradients_of_the_vae_loss():
     assert gradcheck(lambda *given: losses.vae_loss(*given, 2.5), (x, reconstruction, mu, logvar))
 
 
+# Where codes lie, and what to draw there
+
+
+def codes(n=6, d=1, seed=1):
+    return randn(n, d, seed=seed), randn(n, d, seed=seed + 1) - 1
+
+
+def test_the_aggregate_posterior_is_a_density():
+    z = torch.linspace(-12, 12, 4001, dtype=torch.float64)[:, None]
+    assert (losses.aggregate_posterior(z, *codes()).exp().sum() * 0.006).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_the_aggregate_posterior_of_equal_codes_is_the_code():
+    mu, logvar = (v.expand(5, 3) for v in codes(1, 3))
+    z = randn(7, 3)
+    torch.testing.assert_close(losses.aggregate_posterior(z, mu, logvar), gaussian(mu[0], logvar[0]).log_prob(z).sum(1))
+
+
+def test_a_code_never_says_more_than_the_name_of_its_picture():
+    """The mean of log q(z|x_n) - log q(z) is at most log N, and reaches it where codes do not overlap."""
+    for shift, reached in ((-1, False), (-14, True)):
+        mu, logvar = randn(20, 2), torch.full((20, 2), float(shift), dtype=torch.float64)
+        z = losses.reparameterize(mu, logvar, randn(20, 2, seed=3))
+        says = losses.gaussian_log_density(z, mu, logvar.exp()) - losses.aggregate_posterior(z, mu, logvar)
+        assert (says <= math.log(20) + 1e-12).all()
+        assert (says.mean() > math.log(20) - 1e-3) == reached
+
+
+def test_no_picture_beats_the_optimal_decoder():
+    mu, logvar = codes(8, 2)
+    x, z = randn(8, 3, 2, seed=4), randn(5, 2, seed=5)
+    log_q = gaussian(mu, logvar).log_prob(z[:, None]).sum(2)
+    weights = log_q.exp() / log_q.exp().sum(1, keepdim=True)
+
+    def cost(answer):  # of each z: the expected squared distance to the picture that sent it
+        return (weights * (answer[:, None] - x).square().sum((2, 3))).sum(1)
+
+    best = losses.optimal_decoder(z, mu, logvar, x)
+    for seed in range(10):
+        step = randn(5, 3, 2, seed=10 + seed) / 10
+        torch.testing.assert_close(cost(best + step) - cost(best), step.square().sum((1, 2)))
+
+
+def test_the_optimal_decoder_knows_only_the_nearest_picture_of_narrow_codes():
+    mu, x = randn(6, 2), randn(6, 1, 4, 4, seed=2)
+    torch.testing.assert_close(losses.optimal_decoder(mu, mu, torch.full_like(mu, -20), x), x)
+
+
+@pytest.mark.parametrize("far", [40.0, 1000.0])
+def test_both_are_finite_where_every_density_underflows(far):
+    mu, logvar = (v.float() for v in codes(5, 2))
+    z = torch.full((3, 2), far)
+    assert losses.aggregate_posterior(z, mu, logvar).isfinite().all()
+    assert losses.optimal_decoder(z, mu, logvar, randn(5, 7, dtype=torch.float32)).isfinite().all()
+
+
 # Far out
 
 

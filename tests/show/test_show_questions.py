@@ -178,7 +178,10 @@ def test_what_is_stored_folds_the_answer_in(lesson):
     stored = al.show.ask("choice")._repr_mimebundle_()
     assert stored["text/plain"] == "Question: Is $x < 1$?"
     open_part, folded = stored["text/html"].split("<details>")
-    assert r'<ol type="A"><li>It is not</li><li>It is, $\mu$</li></ol>' in open_part and "Every" not in open_part
+    assert (
+        r'<ol type="A" style="list-style-type:upper-alpha"><li>It is not</li><li>It is, $\mu$</li></ol>' in open_part
+        and "Every" not in open_part
+    )
     assert folded.startswith(r"<summary>The answer</summary><p><strong>B: It is, $\mu$</strong>. Every")
     number = al.show.ask("number")._repr_mimebundle_()["text/html"]
     assert "<strong>-0.5, give or take 0.01</strong>. Half, and down." in number.split("<details>")[1]

@@ -45,9 +45,7 @@ RECIPES = {
     "projection-shapes": _recipe(
         models.ProjectionGAN, "shapes", dict(width=32, ema_decay=0.999), 12_000, 32, cosine=False
     ),
-    "cvae-shapes": _recipe(
-        models.CVAE, "shapes", dict(width=24, latent_dim=4, beta=4.0), 8_000, cosine=False, n=20_000
-    ),
+    "cvae-shapes": _recipe(models.CVAE, "shapes", dict(width=32, latent_dim=4, beta=4.0), 10_000, n=24_000),
     "cgan-digits": _recipe(models.CGAN, "digits", dict(width=24), 4_000),
     # With mismatched pairs digits are read as asked for every time, and are less like the data: both are kept (see lesson 31).
     "projection-digits": _recipe(models.ProjectionGAN, "digits", dict(width=24, mismatched=False), 5_000),

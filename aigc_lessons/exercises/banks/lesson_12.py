@@ -1,4 +1,4 @@
-"""The exercises of lesson 12: convolution, pooling, transposed convolution, receptive field."""
+"""The exercises of lesson 12: sizes, convolution, its gradient, depthwise, pooling, transposed convolution, receptive field."""
 
 import math
 
@@ -7,7 +7,16 @@ import torch
 import torch.nn.functional as F
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ...ops import avg_pool2d, conv2d, conv_transpose2d, max_pool2d, receptive_field
+from ...ops import (
+    avg_pool2d,
+    conv2d,
+    conv_transpose2d,
+    depthwise_conv2d,
+    kernel_gradient,
+    max_pool2d,
+    output_size,
+    receptive_field,
+)
 from ..engine import Case, Exercise, Mistake
 
 # conv2d
@@ -692,4 +701,429 @@ Returns an int; with no layers a pixel sees itself.""",
     ),
 )
 
-EXERCISES = (CONV, POOL, TRANSPOSE, FIELD)
+# output_size
+
+
+def _size_cases(seed):
+    g = torch.Generator().manual_seed(seed)
+
+    def drawn():
+        kernel, stride, padding, dilation = (
+            torch.randint(low, high, (), generator=g).item() for low, high in ((2, 6), (2, 5), (1, 4), (2, 4))
+        )
+        size = dilation * (kernel - 1) + torch.randint(3, 40, (), generator=g).item()
+        return (size, kernel, stride, padding, dilation)
+
+    return [
+        Case("the defaults", (8, 3)),
+        Case("a stride that divides", (9, 3), {"stride": 2}),
+        Case("a last window that does not fit", (8, 3), {"stride": 2}),
+        Case("padding", (10, 4), {"stride": 2, "padding": 1}),
+        Case("dilation", (12, 3), {"dilation": 4}),
+        Case("a stride and three windows that do not fit", (20, 5, 4, 1, 2)),
+        Case("a kernel as large as the picture", (7, 7)),
+        *(Case(f"size, kernel, stride, padding, dilation = {a}", a) for a in (drawn() for _ in range(5))),
+    ]
+
+
+def _size_by_counting(size, kernel_size, stride=1, padding=0, dilation=1):
+    first, count = -padding, 0
+    while first + dilation * (kernel_size - 1) < size + padding:
+        first, count = first + stride, count + 1
+    return count
+
+
+def _size_by_range(size, kernel_size, stride=1, padding=0, dilation=1):
+    return len(range(0, size + 2 * padding - dilation * (kernel_size - 1), stride))
+
+
+def _size_by_torch(size, kernel_size, stride=1, padding=0, dilation=1):
+    picture, kernel = torch.zeros(1, 1, size), torch.zeros(1, 1, kernel_size)
+    return F.conv1d(picture, kernel, stride=stride, padding=padding, dilation=dilation).shape[-1]
+
+
+def _size_with(extent, rounding=0, more=1):
+    """A wrong formula: extent(kernel_size, dilation) is what the kernel covers."""
+
+    def size_of(size, kernel_size, stride=1, padding=0, dilation=1):
+        return (size + 2 * padding - extent(kernel_size, dilation) + rounding * (stride - 1)) // stride + more
+
+    return size_of
+
+
+def _covered(kernel_size, dilation):
+    return dilation * (kernel_size - 1) + 1
+
+
+def _size_transposed(size, kernel_size, stride=1, padding=0, dilation=1):
+    return (size - 1) * stride + _covered(kernel_size, dilation) - 2 * padding
+
+
+def _size_divided_first(size, kernel_size, stride=1, padding=0, dilation=1):
+    return (size + 2 * padding) // stride - _covered(kernel_size, dilation) + 1
+
+
+SIZE = Exercise(
+    name="output_size",
+    lesson=12,
+    points=2,
+    minutes=10,
+    docstring="""How many windows fit along one side of a picture.
+
+size: side of the picture, before padding. kernel_size, stride, padding: of the layer, as in conv2d.
+dilation: how far apart two neighbouring pixels of the kernel lie; 1 is the ordinary kernel, 2 leaves one pixel between.
+Returns an int; windows that do not fit are left out.""",
+    reference=output_size,
+    cases=_size_cases,
+    alternatives={
+        "counting the windows": _size_by_counting,
+        "the length of a range": _size_by_range,
+        "asking torch": _size_by_torch,
+        "rounded down by math.floor": lambda size, kernel_size, stride=1, padding=0, dilation=1: (
+            math.floor((size + 2 * padding - dilation * (kernel_size - 1) - 1) / stride) + 1
+        ),
+    },
+    mistakes=(
+        Mistake("no window at the start", "You forgot the window at the start: add 1.", _size_with(_covered, more=0)),
+        Mistake(
+            "rounded up",
+            "You round up, and count a last window that does not fit.",
+            _size_with(_covered, rounding=1),
+        ),
+        Mistake(
+            "dilation ignored",
+            "You ignore the dilation: the kernel covers dilation * (kernel_size - 1) + 1 pixels.",
+            _size_with(lambda k, d: k),
+        ),
+        Mistake(
+            "dilation times kernel",
+            "Your kernel covers dilation * kernel_size pixels; after its last pixel there is no gap.",
+            _size_with(lambda k, d: d * k),
+        ),
+        Mistake(
+            "gaps of the whole dilation",
+            "You put `dilation` pixels between two pixels of the kernel; it is dilation - 1.",
+            _size_with(lambda k, d: k + d * (k - 1)),
+        ),
+        Mistake(
+            "one gap",
+            "You widen the kernel by one gap; it has kernel_size - 1 of them.",
+            _size_with(lambda k, d: k + d - 1),
+        ),
+        Mistake(
+            "padding once",
+            "You add the padding once; it is on both sides.",
+            lambda size, kernel_size, stride=1, padding=0, dilation=1: output_size(
+                size + padding, kernel_size, stride, 0, dilation
+            ),
+        ),
+        Mistake(
+            "padding ignored",
+            "You ignore the padding.",
+            lambda size, kernel_size, stride=1, padding=0, dilation=1: output_size(
+                size, kernel_size, stride, 0, dilation
+            ),
+        ),
+        Mistake(
+            "stride ignored",
+            "You ignore the stride.",
+            lambda size, kernel_size, stride=1, padding=0, dilation=1: output_size(
+                size, kernel_size, 1, padding, dilation
+            ),
+        ),
+        Mistake(
+            "transposed",
+            "You computed the size of a transposed convolution, which makes the picture larger.",
+            _size_transposed,
+        ),
+        Mistake(
+            "divided too early",
+            "You divide by the stride before you take the kernel away; only the room that is left is divided.",
+            _size_divided_first,
+        ),
+    ),
+)
+
+
+# depthwise_conv2d
+
+
+def _depthwise_cases(seed):
+    g = torch.Generator().manual_seed(seed)
+
+    def case(label, x, weight, **rest):
+        return Case(label, (x, weight), rest, gradients=(0, 1))
+
+    def randn(*shape):
+        return torch.randn(*shape, generator=g)
+
+    tiny = torch.tensor([[[[1.0, 2.0, 4.0]], [[3.0, 7.0, 5.0]]]])
+    return [
+        case("two channels of one row, kernels 1x2", tiny, torch.tensor([[[1.0, 2.0]], [[0.0, -1.0]]])),
+        case("padding 1", tiny, torch.tensor([[[1.0, 3.0]], [[-2.0, 5.0]]]), padding=1),
+        case("all sizes different", randn(2, 4, 7, 6), randn(4, 3, 2)),
+        case("stride 2 that does not divide", randn(3, 2, 8, 7), randn(2, 3, 3), stride=2),
+        case("stride and padding", randn(2, 5, 6, 9) + 2, randn(5, 2, 4), stride=2, padding=1),
+        case("one channel", randn(3, 1, 5, 6), randn(1, 3, 3)),
+    ]
+
+
+def _depthwise_by_channel(x, weight, stride=1, padding=0):
+    outs = [conv2d(x[:, c : c + 1], weight[None, c : c + 1], None, stride, padding) for c in range(len(weight))]
+    return torch.cat(outs, 1)
+
+
+def _depthwise_by_position(x, weight, stride=1, padding=0):
+    x, (kh, kw) = F.pad(x, (padding,) * 4), weight.shape[-2:]
+    h, w = (x.shape[-2] - kh) // stride + 1, (x.shape[-1] - kw) // stride + 1
+    out = torch.zeros(*x.shape[:2], h, w)
+    for i in range(h):
+        for j in range(w):
+            window = x[:, :, i * stride : i * stride + kh, j * stride : j * stride + kw]
+            out[:, :, i, j] = (window * weight).sum((2, 3))
+    return out
+
+
+def _depthwise_by_diagonal(x, weight, stride=1, padding=0):
+    """The full convolution with a weight that is 0 off the diagonal."""
+    full = torch.diag_embed(weight.movedim(0, -1)).movedim((-2, -1), (0, 1))
+    return conv2d(x, full, None, stride, padding)
+
+
+def _depthwise_by_numpy(x, weight, stride=1, padding=0):
+    x = np.pad(x.numpy().astype(np.float64), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    windows = sliding_window_view(x, weight.shape[-2:], axis=(2, 3))[:, :, ::stride, ::stride]
+    return np.einsum("nchwab,cab->nchw", windows, weight.numpy())
+
+
+def _depthwise_not_moved(x, weight, stride=1, padding=0):
+    full = depthwise_conv2d(x, weight, 1, padding)
+    return full[..., : (full.shape[-2] - 1) // stride + 1, : (full.shape[-1] - 1) // stride + 1]
+
+
+def _depthwise_one_side(x, weight, stride=1, padding=0):
+    return depthwise_conv2d(F.pad(x, (2 * padding, 0, 2 * padding, 0)), weight, stride)
+
+
+DEPTHWISE = Exercise(
+    name="depthwise_conv2d",
+    lesson=12,
+    points=3,
+    minutes=15,
+    docstring="""Convolution in which each channel has a kernel of its own: channel c out sees channel c in, and no other.
+
+x: (N, C, H, W), padded with zeros by `padding` on all four sides. weight: (C, kh, kw). stride: down and across.
+Returns (N, C, (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1).""",
+    reference=depthwise_conv2d,
+    cases=_depthwise_cases,
+    from_scratch=("convolution",),
+    alternatives={
+        "the library": lambda x, weight, stride=1, padding=0: F.conv2d(
+            x, weight[:, None], stride=stride, padding=padding, groups=len(weight)
+        ),
+        "channel by channel": _depthwise_by_channel,
+        "position by position": _depthwise_by_position,
+        "a diagonal of kernels": _depthwise_by_diagonal,
+        "NumPy, float64": _depthwise_by_numpy,
+    },
+    mistakes=(
+        Mistake(
+            "flipped kernel",
+            "Your kernels are flipped: layers compute cross-correlation.",
+            lambda x, weight, stride=1, padding=0: depthwise_conv2d(x, weight.flip(-1, -2), stride, padding),
+        ),
+        Mistake(
+            "transposed kernel",
+            "You exchanged the kernels' rows and columns: weight[c, a, b] has a for rows and b for columns.",
+            lambda x, weight, stride=1, padding=0: depthwise_conv2d(x, weight.mT, stride, padding),
+        ),
+        Mistake(
+            "summed over the channels",
+            "You add the channels up; here each channel stays on its own.",
+            lambda x, weight, stride=1, padding=0: depthwise_conv2d(x, weight, stride, padding).sum(1, keepdim=True),
+        ),
+        Mistake(
+            "every kernel on every channel",
+            "You apply every kernel to every channel and add up; kernel c belongs to channel c alone.",
+            lambda x, weight, stride=1, padding=0: conv2d(
+                x, weight[:, None].expand(-1, x.shape[1], -1, -1), None, stride, padding
+            ),
+        ),
+        Mistake(
+            "first kernel for all",
+            "You use the first kernel for all channels.",
+            lambda x, weight, stride=1, padding=0: depthwise_conv2d(x, weight[:1].expand_as(weight), stride, padding),
+        ),
+        Mistake(
+            "first channel for all",
+            "You look at the first channel of x only; kernel c belongs to channel c.",
+            lambda x, weight, stride=1, padding=0: depthwise_conv2d(x[:, :1].expand_as(x), weight, stride, padding),
+        ),
+        Mistake(
+            "kernels in reverse order",
+            "Your kernels go to the channels in reverse order: kernel c belongs to channel c.",
+            lambda x, weight, stride=1, padding=0: depthwise_conv2d(x, weight.flip(0), stride, padding),
+        ),
+        Mistake(
+            "stride ignored",
+            "You ignore the stride: windows should be `stride` pixels apart.",
+            lambda x, weight, stride=1, padding=0: depthwise_conv2d(x, weight, 1, padding),
+        ),
+        Mistake(
+            "stride in the size only",
+            "Your output has the right size, but its windows are one pixel apart: window i starts at row i * stride.",
+            _depthwise_not_moved,
+        ),
+        Mistake(
+            "padding ignored",
+            "You ignore the padding.",
+            lambda x, weight, stride=1, padding=0: depthwise_conv2d(x, weight, stride),
+        ),
+        Mistake(
+            "all padding on one side",
+            "You put both sides' padding at the top and the left; each side gets `padding` rows or columns.",
+            _depthwise_one_side,
+        ),
+        Mistake(
+            "mean instead of sum",
+            "You take the mean of a window; a convolution sums.",
+            lambda x, weight, stride=1, padding=0: depthwise_conv2d(x, weight / weight[0].numel(), stride, padding),
+        ),
+    ),
+)
+
+
+# kernel_gradient
+
+
+def _kernel_gradient_cases(seed):
+    g = torch.Generator().manual_seed(seed)
+
+    def randn(*shape):
+        return torch.randn(*shape, generator=g)
+
+    def case(label, x, grad):
+        return Case(label, (x, grad))
+
+    row = torch.tensor([[[[1.0, 2.0, 4.0, 8.0]]]])
+    return [
+        case("one row, an output of 2", row, torch.tensor([[[[1.0, -3.0]]]])),
+        case("one row, an output of 3", row, torch.tensor([[[[1.0, 0.0, 5.0]]]])),
+        case("two pictures", randn(2, 1, 4, 5), randn(2, 1, 3, 3)),
+        case("all sizes different", randn(2, 4, 7, 6) + 1, randn(2, 3, 5, 3)),
+        case("a kernel of 1x1", randn(3, 2, 4, 5), randn(3, 4, 4, 5)),
+        case("a kernel as large as the picture", randn(2, 3, 4, 5), randn(2, 5, 1, 1)),
+    ]
+
+
+def _kernel_gradient_by_autograd(x, grad):
+    weight = torch.zeros(
+        grad.shape[1], x.shape[1], *(a - b + 1 for a, b in zip(x.shape[2:], grad.shape[2:])), requires_grad=True
+    )
+    return torch.autograd.grad(F.conv2d(x, weight), weight, grad)[0]
+
+
+def _kernel_gradient_by_element(x, grad):
+    h, w = grad.shape[-2:]
+    out = torch.zeros(grad.shape[1], x.shape[1], x.shape[-2] - h + 1, x.shape[-1] - w + 1)
+    for a in range(out.shape[-2]):
+        for b in range(out.shape[-1]):
+            out[:, :, a, b] = torch.einsum("nohw,nchw->oc", grad, x[:, :, a : a + h, b : b + w])
+    return out
+
+
+def _kernel_gradient_by_window(x, grad):
+    """Each output pixel pulls the kernel towards the window it has seen."""
+    kh, kw = (a - b + 1 for a, b in zip(x.shape[2:], grad.shape[2:]))
+    return sum(
+        torch.einsum("no,ncab->ocab", grad[:, :, i, j], x[:, :, i : i + kh, j : j + kw])
+        for i in range(grad.shape[-2])
+        for j in range(grad.shape[-1])
+    )
+
+
+def _kernel_gradient_by_numpy(x, grad):
+    windows = sliding_window_view(x.numpy().astype(np.float64), grad.shape[-2:], axis=(2, 3))
+    return np.einsum("ncabhw,nohw->ocab", windows, grad.numpy())
+
+
+KERNEL_GRADIENT = Exercise(
+    name="kernel_gradient",
+    lesson=12,
+    points=3,
+    minutes=20,
+    docstring="""What `.backward()` gives the kernels of a convolution without stride and padding.
+
+x: (N, C, H, W), what went in. grad: (N, O, h, w), the gradient of the loss for each output pixel.
+Returns (O, C, H - h + 1, W - w + 1), the gradient of the loss for the kernels.""",
+    reference=kernel_gradient,
+    cases=_kernel_gradient_cases,
+    from_scratch=("convolution", "convolution_backward"),
+    alternatives={
+        "the library": _kernel_gradient_by_autograd,
+        "element by element": _kernel_gradient_by_element,
+        "window by window": _kernel_gradient_by_window,
+        "NumPy, float64": _kernel_gradient_by_numpy,
+    },
+    mistakes=(
+        Mistake(
+            "flipped",
+            "Your kernels come out turned by 180 degrees: element (a, b) meets x at row i + a, column j + b.",
+            lambda x, grad: kernel_gradient(x, grad).flip(-1, -2),
+        ),
+        Mistake(
+            "gradient flipped",
+            "You turn the output's gradient by 180 degrees; each of its pixels meets the window it has seen.",
+            lambda x, grad: kernel_gradient(x, grad.flip(-1, -2)),
+        ),
+        Mistake(
+            "channels exchanged",
+            "You return (C, O, kh, kw); kernels are (O, C, kh, kw), channels out first.",
+            lambda x, grad: kernel_gradient(x, grad).transpose(0, 1),
+        ),
+        Mistake(
+            "mean over the pictures",
+            "You take the mean over the pictures; every picture's share adds up, and a mean belongs to the loss.",
+            lambda x, grad: kernel_gradient(x, grad) / len(x),
+        ),
+        Mistake(
+            "mean over the places",
+            "You take the mean over the output's pixels; the kernel is used at each of them, and the shares add up.",
+            lambda x, grad: kernel_gradient(x, grad) / grad[0, 0].numel(),
+        ),
+        Mistake(
+            "first picture only",
+            "You look at the first picture only; add the shares of all.",
+            lambda x, grad: kernel_gradient(x[:1], grad[:1]),
+        ),
+        Mistake(
+            "pictures kept apart",
+            "You return a gradient for each picture; they share the kernel, so their shares add up.",
+            lambda x, grad: torch.stack([kernel_gradient(x[n : n + 1], grad[n : n + 1]) for n in range(len(x))]),
+        ),
+        Mistake(
+            "first place only",
+            "You count the output's first pixel only; add the shares of all places where the kernel was laid.",
+            lambda x, grad: kernel_gradient(
+                x[..., : x.shape[-2] - grad.shape[-2] + 1, : x.shape[-1] - grad.shape[-1] + 1], grad[..., :1, :1]
+            ),
+        ),
+        Mistake(
+            "gradient ignored",
+            "You add up the windows without the gradient; each counts as much as its output pixel's gradient.",
+            lambda x, grad: kernel_gradient(x, torch.ones_like(grad)),
+        ),
+        Mistake(
+            "negative",
+            "You return the step that gradient descent takes; the gradient itself has the other sign.",
+            lambda x, grad: -kernel_gradient(x, grad),
+        ),
+        Mistake(
+            "channels summed",
+            "You add the channels in up; each has a layer of the kernel of its own.",
+            lambda x, grad: kernel_gradient(x, grad).sum(1, keepdim=True).expand(-1, x.shape[1], -1, -1),
+        ),
+    ),
+)
+
+EXERCISES = (SIZE, CONV, DEPTHWISE, KERNEL_GRADIENT, POOL, TRANSPOSE, FIELD)

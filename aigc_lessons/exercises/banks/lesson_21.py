@@ -38,7 +38,7 @@ def _sample_cases(seed):
 
 def _sample_by_matrix(mu, logvar, noise):
     """Each sample's covariance has the square root diag(std)."""
-    root = torch.diag_embed((logvar / 2).exp())  # (N, D, D)
+    root = torch.diag_embed((logvar / 2).exp())  # (N, d, d)
     return mu + torch.einsum("nij,nj->ni", root, noise)
 
 
@@ -58,8 +58,8 @@ SAMPLE = Exercise(
     differentiable=True,
     docstring="""A sample of N(mu, exp(logvar)) through which gradients flow to mu and logvar.
 
-mu: (N, D), means. logvar: (N, D), natural logarithms of the variances.
-noise: (N, D), already drawn from N(0, 1): nothing is drawn here. Returns (N, D), one sample for each row.""",
+mu: (N, d), means. logvar: (N, d), natural logarithms of the variances.
+noise: (N, d), already drawn from N(0, 1): nothing is drawn here. Returns (N, d), one sample for each row.""",
     reference=reparameterize,
     cases=_sample_cases,
     alternatives={
@@ -181,12 +181,12 @@ def _kl_cases(seed):
 
 
 def _kl_terms(mu, logvar):
-    """(N, D): each dimension's share."""
+    """(N, d): each dimension's share."""
     return 0.5 * (mu**2 + logvar.exp() - 1 - logvar)
 
 
 def _kl_by_covariance(mu, logvar):
-    """The formula for any two normal distributions: half of trace + |mu|^2 - D - log det."""
+    """The formula for any two normal distributions: half of trace + |mu|^2 - d - log det."""
     covariance = torch.diag_embed(logvar.double().exp())
     trace, squared = covariance.diagonal(dim1=1, dim2=2).sum(1), torch.einsum("nd,nd->n", mu.double(), mu.double())
     return (trace + squared - mu.shape[1] - torch.logdet(covariance)) / 2
@@ -219,8 +219,8 @@ KL = Exercise(
     differentiable=True,
     docstring="""Kullback-Leibler divergence of N(mu, exp(logvar)) from N(0, I), KL(N(mu, exp(logvar)) || N(0, I)), in nats.
 
-mu: (N, D), means. logvar: (N, D), natural logarithms of the variances; the dimensions are independent.
-Returns (N,): one value for each sample, summed over its D dimensions, at least 0.""",
+mu: (N, d), means. logvar: (N, d), natural logarithms of the variances; the dimensions are independent.
+Returns (N,): one value for each sample, summed over its d dimensions, at least 0.""",
     reference=kl_to_standard_normal,
     cases=_kl_cases,
     alternatives={
@@ -263,7 +263,7 @@ Returns (N,): one value for each sample, summed over its D dimensions, at least 
         ),
         Mistake(
             "no -1",
-            "You left out the -1, so your KL of the standard normal from itself is D / 2 and not 0.",
+            "You left out the -1, so your KL of the standard normal from itself is d / 2 and not 0.",
             lambda mu, logvar: 0.5 * (mu**2 + logvar.exp() - logvar).sum(1),
         ),
         Mistake(
@@ -388,8 +388,8 @@ ELBO = Exercise(
     docstring="""The evidence lower bound, a lower bound of log p(x): log p(x|z) - KL(q(z|x) || N(0, I)), mean over the batch.
 
 log_px: (N,), log p(x|z) in nats, at one z drawn from q(z|x) for each sample.
-mu: (N, D), means of q(z|x). logvar: (N, D), natural logarithms of its variances.
-Returns a scalar, in nats: the KL is summed over the D dimensions, then the mean over the N samples is taken.""",
+mu: (N, d), means of q(z|x). logvar: (N, d), natural logarithms of its variances.
+Returns a scalar, in nats: the KL is summed over the d dimensions, then the mean over the N samples is taken.""",
     reference=elbo,
     cases=_elbo_cases,
     alternatives={
@@ -424,7 +424,7 @@ Returns a scalar, in nats: the KL is summed over the D dimensions, then the mean
         ),
         Mistake(
             "KL averaged over everything",
-            "You average the KL over the latent dimensions too, which makes it D times too small; sum over them.",
+            "You average the KL over the latent dimensions too, which makes it d times too small; sum over them.",
             _elbo_with_kl(lambda mu, logvar: _kl_terms(mu, logvar).mean(1)),
         ),
         Mistake(

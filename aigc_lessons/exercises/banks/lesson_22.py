@@ -1,10 +1,12 @@
-"""The exercise of lesson 22: the loss of a variational autoencoder."""
+"""The exercises of lesson 22: the loss of a variational autoencoder, where its codes lie, and the best that its decoder can draw."""
+
+import math
 
 import torch
 import torch.nn.functional as F
-from torch.distributions import Independent, Normal, kl_divergence
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
 
-from ...losses import kl_to_standard_normal, vae_loss
+from ...losses import aggregate_posterior, kl_to_standard_normal, optimal_decoder, vae_loss
 from ..engine import Case, Exercise, Mistake
 
 
@@ -110,8 +112,8 @@ VAE_LOSS = Exercise(
     differentiable=True,
     docstring="""Half the squared error summed over the pixels, plus beta times the KL to the standard normal; mean over the batch.
 
-x: (N, ...), pictures. reconstruction: the same shape, in the same range. mu: (N, D), means of q(z|x).
-logvar: (N, D), natural logarithms of its variances. beta: number, at least 0.
+x: (N, ...), pictures. reconstruction: the same shape, in the same range. mu: (N, d), means of q(z|x).
+logvar: (N, d), natural logarithms of its variances. beta: number, at least 0.
 Returns a scalar: pixels and latent dimensions are summed, then the mean over the N samples is taken.""",
     reference=vae_loss,
     cases=_vae_cases,
@@ -223,4 +225,313 @@ Returns a scalar: pixels and latent dimensions are summed, then the mean over th
     ),
 )
 
-EXERCISES = (VAE_LOSS,)
+
+# aggregate_posterior
+
+
+def _codes(g, m, n, d, shift=-1.0):
+    """z (m, d), near the codes of n pictures, and their mu and logvar (n, d), the latter around `shift`."""
+    mu, logvar = torch.randn(n, d, generator=g), torch.randn(n, d, generator=g) / 2 + shift
+    nearest = mu[torch.randint(0, n, (m,), generator=g)]
+    return nearest + torch.randn(m, d, generator=g) / 2, mu, logvar
+
+
+def _far_codes(g, m, n, d):
+    """The same, z so far from all codes that each density is 0 in float32."""
+    _, mu, logvar = _codes(g, m, n, d, shift=0.0)
+    return 18 + torch.randn(m, d, generator=g) / 4, mu, logvar / 4
+
+
+def _aggregate_cases(seed):
+    g = torch.Generator().manual_seed(seed)
+    one = [[0.5]], [[0.0]], [[math.log(4.0)]]
+
+    def case(label, z, mu, logvar):
+        return Case(label, tuple(map(torch.as_tensor, (z, mu, logvar))), gradients=(0, 1, 2))
+
+    return [
+        case("one place, one picture, one latent number", *one),
+        case("two pictures, z halfway", [[0.0]], [[-1.0], [1.0]], [[0.0], [0.7]]),
+        case(
+            "two places, three pictures",
+            [[0.0, 1.0], [2.0, -1.0]],
+            [[0.0, 0.0], [1.0, 1.0], [2.0, -1.5]],
+            [[0.0, -1.0], [0.5, 0.3], [-2.0, 1.0]],
+        ),
+        case("more places than pictures", *_codes(g, 7, 4, 3)),
+        case("more pictures than places", *_codes(g, 2, 9, 5)),
+        case("narrow codes", *_codes(g, 5, 6, 2, shift=-2.0)),
+        case("far from all codes: every density underflows", *_far_codes(g, 3, 5, 2)),
+    ]
+
+
+def _by_mixture(z, mu, logvar):
+    pictures = Independent(Normal(mu, (logvar / 2).exp()), 1)
+    return MixtureSameFamily(Categorical(logits=torch.zeros(len(mu), dtype=mu.dtype)), pictures).log_prob(z)
+
+
+def _log_densities(z, mu, logvar):
+    """(M, N)"""
+    return Normal(mu, (logvar / 2).exp()).log_prob(z[:, None]).sum(2)
+
+
+def _place_by_place(z, mu, logvar):
+    rows = []
+    for place in z:
+        each = -0.5 * ((place - mu) ** 2 / torch.exp(logvar) + logvar + math.log(2 * math.pi)).sum(1)
+        top = each.max()
+        rows.append(top + (each - top).exp().mean().log())
+    return torch.stack(rows)
+
+
+def _aggregate_with(log_q):
+    """The mean over the pictures, with another function (z, mu, logvar) -> (M, N) in place of log q."""
+    return lambda z, mu, logvar: log_q(z, mu, logvar).logsumexp(1) - math.log(len(mu))
+
+
+def _terms(z, mu, logvar):
+    return (z[:, None] - mu) ** 2 / logvar.exp(), logvar + 0 * z[:, None]
+
+
+AGGREGATE = Exercise(
+    name="aggregate_posterior",
+    lesson=22,
+    points=3,
+    minutes=20,
+    differentiable=True,
+    docstring="""log q(z), where q(z) is the mean over N pictures of q(z|x_n) = N(mu_n, exp(logvar_n)): the density of all codes together.
+
+z: (M, d), the places to look at. mu, logvar: (N, d), means and natural logarithms of the variances, one row a picture.
+Returns (M,), in nats. It must be finite far from all codes, where every single density is 0 in float32.""",
+    reference=aggregate_posterior,
+    cases=_aggregate_cases,
+    alternatives={
+        "the library's mixture": _by_mixture,
+        "log-densities of the library": lambda z, mu, logvar: torch.logsumexp(
+            _log_densities(z, mu, logvar) - math.log(mu.shape[0]), dim=1
+        ),
+        "place by place, the largest taken out": _place_by_place,
+        "float64 throughout": lambda z, mu, logvar: _place_by_place(z.double(), mu.double(), logvar.double()),
+    },
+    mistakes=(
+        Mistake(
+            "sum for the mean",
+            "You add up the N densities; divide by N, or subtract log N, so that q(z) has integral 1.",
+            lambda z, mu, logvar: _log_densities(z, mu, logvar).logsumexp(1),
+        ),
+        Mistake(
+            "mean of the logs",
+            "You average the log densities; average the densities, and take the logarithm after that.",
+            lambda z, mu, logvar: _log_densities(z, mu, logvar).mean(1),
+        ),
+        Mistake(
+            "exponential of tiny numbers",
+            "You take the exponential, the mean and then the logarithm: far from all codes each density is 0 in "
+            "float32, and the logarithm is -inf; torch.logsumexp takes the largest out first.",
+            lambda z, mu, logvar: _log_densities(z, mu, logvar).exp().mean(1).log(),
+        ),
+        Mistake(
+            "divided by the number of places",
+            "You divide by the number of places, M; the mean is over the N pictures.",
+            lambda z, mu, logvar: _log_densities(z, mu, logvar).logsumexp(1) - math.log(len(z)),
+        ),
+        Mistake(
+            "summed over the places",
+            "You take the mean over the places z; return one value for each of them, and average over the pictures.",
+            lambda z, mu, logvar: _log_densities(z, mu, logvar).logsumexp(0) - math.log(len(mu)),
+        ),
+        Mistake(
+            "variance for the deviation",
+            "You give the variance where the standard deviation is asked for; that is exp(logvar / 2).",
+            _aggregate_with(lambda z, mu, logvar: Normal(mu, logvar.exp()).log_prob(z[:, None]).sum(2)),
+        ),
+        Mistake(
+            "not divided by the variance",
+            "You do not divide the squared distance by the variance exp(logvar).",
+            _aggregate_with(
+                lambda z, mu, logvar: -0.5 * ((z[:, None] - mu) ** 2 + logvar + math.log(2 * math.pi)).sum(2)
+            ),
+        ),
+        Mistake(
+            "logvar left out",
+            "You left out the logarithm of the variance, without which a wide density has too much weight.",
+            _aggregate_with(lambda z, mu, logvar: -0.5 * (_terms(z, mu, logvar)[0] + math.log(2 * math.pi)).sum(2)),
+        ),
+        Mistake(
+            "constant left out",
+            "You left out log(2 pi), once for each latent dimension.",
+            _aggregate_with(lambda z, mu, logvar: -0.5 * sum(_terms(z, mu, logvar)).sum(2)),
+        ),
+        Mistake(
+            "constant once a picture",
+            "You count log(2 pi) once; it belongs to every latent dimension.",
+            _aggregate_with(lambda z, mu, logvar: -0.5 * (sum(_terms(z, mu, logvar)).sum(2) + math.log(2 * math.pi))),
+        ),
+        Mistake(
+            "no half",
+            "You left out the half in the exponent of the Gaussian.",
+            _aggregate_with(lambda z, mu, logvar: 2 * _log_densities(z, mu, logvar)),
+        ),
+        Mistake(
+            "mean over dimensions",
+            "You average the log densities over the latent dimensions; they are independent, so their logs add up.",
+            _aggregate_with(lambda z, mu, logvar: _log_densities(z, mu, logvar) / mu.shape[1]),
+        ),
+        Mistake(
+            "one Gaussian for all",
+            "You fit one Gaussian to all codes; q(z) is a mixture of N Gaussians, one for each picture.",
+            lambda z, mu, logvar: (
+                Normal(mu.mean(0), (logvar.exp().mean(0) + mu.var(0, unbiased=False)).sqrt()).log_prob(z).sum(1)
+            ),
+        ),
+        Mistake(
+            "largest alone",
+            "You take the largest density in place of the mean of all.",
+            lambda z, mu, logvar: _log_densities(z, mu, logvar).amax(1) - math.log(len(mu)),
+        ),
+        Mistake(
+            "not the logarithm",
+            "You return the density; its logarithm is asked for.",
+            lambda z, mu, logvar: aggregate_posterior(z, mu, logvar).exp(),
+        ),
+    ),
+)
+
+
+# optimal_decoder
+
+
+def _decoder_cases(seed):
+    g = torch.Generator().manual_seed(seed)
+
+    def case(label, codes, shape, gradients=(0, 1, 2, 3)):
+        x = 2 * torch.rand(len(codes[1]), *shape, generator=g) - 1
+        return Case(label, (*map(torch.as_tensor, codes), x), gradients=gradients)
+
+    return [
+        case("one picture of one pixel", ([[0.5]], [[0.0]], [[0.0]]), (1,)),
+        case("two pictures, z nearer to one", ([[0.2]], [[-1.0], [1.0]], [[0.0], [0.7]]), (2,)),
+        case("grey pictures", _codes(g, 3, 6, 2), (1, 4, 5)),
+        case("pictures in colour", _codes(g, 6, 4, 3), (3, 2, 4)),
+        case("narrow codes", _codes(g, 4, 7, 2, shift=-2.0), (5,)),
+        # Out there one picture has nearly all the weight: gradients are rounding errors of what is left to the others.
+        case("far from all codes: every density underflows", _far_codes(g, 2, 5, 2), (3, 2), gradients=()),
+    ]
+
+
+def _weighted(weights, x):
+    """(M, N), (N, ...) -> (M, ...)"""
+    return (weights @ x.flatten(1)).reshape(len(weights), *x.shape[1:])
+
+
+def _decoder_place_by_place(z, mu, logvar, x):
+    pictures = []
+    for place in z:
+        log_w = -((place - mu) ** 2 / logvar.exp() + logvar).sum(1) / 2
+        w = (log_w - log_w.max()).exp()
+        pictures.append((w.reshape(-1, *[1] * (x.ndim - 1)) * x).sum(0) / w.sum())
+    return torch.stack(pictures)
+
+
+def _decoder_by_density(z, mu, logvar, x):
+    log_q = _log_densities(z, mu, logvar)
+    return _weighted((log_q - log_q.logsumexp(1, keepdim=True)).exp(), x)
+
+
+DECODER = Exercise(
+    name="optimal_decoder",
+    lesson=22,
+    points=3,
+    minutes=15,
+    differentiable=True,
+    docstring="""The best that any decoder can answer to z under squared error: the mean of the pictures x_n, weighted by q(z|x_n).
+
+z: (M, d). mu, logvar: (N, d), means and natural logarithms of the variances of q(z|x_n), one row a picture. x: (N, ...), the pictures.
+Returns (M, ...): one picture for each z. The N weights of one z are q(z|x_n), divided by their sum.""",
+    reference=optimal_decoder,
+    cases=_decoder_cases,
+    alternatives={
+        "softmax of the library's log densities": lambda z, mu, logvar, x: _weighted(
+            torch.softmax(_log_densities(z, mu, logvar), dim=1), x
+        ),
+        "densities divided by their sum, in logarithms": _decoder_by_density,
+        "place by place": _decoder_place_by_place,
+        "tensordot, without the constant": lambda z, mu, logvar, x: torch.tensordot(
+            (-0.5 * sum(_terms(z, mu, logvar)).sum(2)).softmax(-1), x, dims=1
+        ),
+    },
+    mistakes=(
+        Mistake(
+            "nearest picture alone",
+            "You return the one picture with the largest weight; squared error asks for the mean of all, weighted.",
+            lambda z, mu, logvar, x: x[_log_densities(z, mu, logvar).argmax(1)],
+        ),
+        Mistake(
+            "plain mean",
+            "You average all pictures alike; each counts by its q(z|x_n).",
+            lambda z, mu, logvar, x: x.mean(0).expand(len(z), *x.shape[1:]),
+        ),
+        Mistake(
+            "weights not divided by their sum",
+            "Your weights do not add up to 1; divide the densities by their sum over the pictures.",
+            lambda z, mu, logvar, x: _weighted(_log_densities(z, mu, logvar).exp(), x),
+        ),
+        Mistake(
+            "exponential of tiny numbers",
+            "You divide densities by their sum, and far from all codes that is 0 / 0; softmax of the log densities "
+            "takes the largest out first.",
+            lambda z, mu, logvar, x: _weighted(
+                _log_densities(z, mu, logvar).exp() / _log_densities(z, mu, logvar).exp().sum(1, keepdim=True), x
+            ),
+        ),
+        Mistake(
+            "softmax over the places",
+            "You divide by the sum over the places z; the weights of one z are divided by their sum over the pictures.",
+            lambda z, mu, logvar, x: _weighted(_log_densities(z, mu, logvar).softmax(0), x),
+        ),
+        Mistake(
+            "log densities as weights",
+            "You weigh by the logarithms of the densities; weigh by the densities.",
+            lambda z, mu, logvar, x: _weighted(
+                _log_densities(z, mu, logvar) / _log_densities(z, mu, logvar).sum(1, keepdim=True), x
+            ),
+        ),
+        Mistake(
+            "logvar left out",
+            "You left out logvar from the log density: it no longer cancels, since each picture has its own variance.",
+            lambda z, mu, logvar, x: _weighted((-0.5 * _terms(z, mu, logvar)[0].sum(2)).softmax(1), x),
+        ),
+        Mistake(
+            "not divided by the variance",
+            "You do not divide the squared distance by the variance exp(logvar).",
+            lambda z, mu, logvar, x: _weighted((-0.5 * ((z[:, None] - mu) ** 2 + logvar).sum(2)).softmax(1), x),
+        ),
+        Mistake(
+            "variance for the deviation",
+            "You give the variance where the standard deviation is asked for; that is exp(logvar / 2).",
+            lambda z, mu, logvar, x: _weighted(Normal(mu, logvar.exp()).log_prob(z[:, None]).sum(2).softmax(1), x),
+        ),
+        Mistake(
+            "no half",
+            "You left out the half in the exponent, which makes the weights too unequal.",
+            lambda z, mu, logvar, x: _weighted((2 * _log_densities(z, mu, logvar)).softmax(1), x),
+        ),
+        Mistake(
+            "mean over dimensions",
+            "You average over the latent dimensions, which makes the weights too equal; sum over them.",
+            lambda z, mu, logvar, x: _weighted((_log_densities(z, mu, logvar) / mu.shape[1]).softmax(1), x),
+        ),
+        Mistake(
+            "sign",
+            "Your weights grow with the distance: the square has a minus in a Gaussian's exponent.",
+            lambda z, mu, logvar, x: _weighted((-_log_densities(z, mu, logvar)).softmax(1), x),
+        ),
+        Mistake(
+            "distance not squared",
+            "You use softmax of minus the distance, not squared; a Gaussian has the square.",
+            lambda z, mu, logvar, x: _weighted((-torch.cdist(z, mu)).softmax(1), x),
+        ),
+    ),
+)
+
+EXERCISES = (VAE_LOSS, AGGREGATE, DECODER)
