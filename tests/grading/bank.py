@@ -6,6 +6,7 @@ since each start costs seconds. An answer that spies is right if and only if its
 
 import json
 import os
+import sys
 import textwrap
 from dataclasses import dataclass
 
@@ -948,7 +949,7 @@ os._exit(0)""",
                     "ends its process",
                     "another program in its place",
                     "receptive_field",
-                    'import os\nos.execv("/bin/true", ["true"])',
+                    f'import os\nos.execv({sys.executable!r}, ["python", "-c", ""])',
                     says=ended,
                 ),
             ),
