@@ -431,7 +431,8 @@ def _run(sources, left, wide, timeout, trusted, stop, found):
             deadline = time.monotonic() + timeout
             limits = {} if trusted else {**LIMITS, "CPU": int((len(left) + 1) * timeout + START)}
             cells = [[source, without_magics(source)] for source in sources]
-            worker.send({"limits": limits, "cells": cells, "names": [e.name for e, _ in left]}, (), deadline)
+            job = {"limits": limits, "cells": cells, "names": [e.name for e, _ in left]}
+            worker.send({**job, "scratch": any(e.from_scratch for e, _ in left)}, (), deadline)
             defined = worker.frame(deadline)[0].get("defined")
             if not isinstance(defined, list):
                 raise Ended("What it sent is no answer in the agreed form.")

@@ -6,7 +6,6 @@ since each start costs seconds. An answer that spies is right if and only if its
 
 import json
 import os
-import sys
 import textwrap
 from dataclasses import dataclass
 
@@ -383,7 +382,7 @@ def files(world):
                 import threading, time
                 while True:
                     threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()""",
-                    says="RuntimeError",
+                    says="threads",
                 ),
             ),
         ),
@@ -949,7 +948,7 @@ os._exit(0)""",
                     "ends its process",
                     "another program in its place",
                     "receptive_field",
-                    f'import os\nos.execv({sys.executable!r}, ["python", "-c", ""])',
+                    'import os\nos.execv("/proc/self/exe", ["python", "-c", ""])',
                     says=ended,
                 ),
             ),

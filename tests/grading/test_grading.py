@@ -1084,7 +1084,7 @@ def graded(worker, exercise, prepared, function):
             case = expected.case
             asked = {"case": number, "names": list(case.kwargs), "tracked": list(case.gradients)}
             given = frames.unpack(*parts(frames.pack(asked, [tuple(case.args), tuple(case.kwargs.values())])))
-            record, *values = worker.answer(function, exercise.name, worker.adapter(call), *given)
+            record, *values = worker.respond(function, exercise.name, worker.adapter(call), *given)
             found.append(sandbox.observed(*frames.unpack(*parts(frames.pack(record, values))), case))
     return results._judged(exercise, prepared, found)
 

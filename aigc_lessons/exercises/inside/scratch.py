@@ -81,11 +81,23 @@ FAMILIES = (
 )
 # Beside an answer's transposed convolution, the plain one and its gradient are tools: filling with zeros, then convolving, is an answer.
 PLAIN = {"conv1d", "conv2d", "convolution", "convolution_backward", "_convolution_double_backward", "_convolution_mode"}
-PLAIN |= {"thnn_conv2d", "_slow_conv2d_forward", "_slow_conv2d_backward", "slow_conv_dilated2d", "mkldnn_convolution"}
+PLAIN |= {
+    "thnn_conv2d",
+    "_slow_conv2d_forward",
+    "_slow_conv2d_backward",
+    "slow_conv_dilated2d",
+    "mkldnn_convolution",
+    "_nnpack_available",
+}
 KEYS = ("CPU", "MkldnnCPU", "QuantizedCPU", "SparseCPU", "SparseCsrCPU", "NestedTensorCPU", "CompositeImplicitAutograd")
 KEYS += ("CompositeExplicitAutograd", "CompositeExplicitAutogradNonFunctional", "CompositeImplicitAutogradNestedTensor")
-# what runs kernels without asking the dispatcher, or hands them out
-ASIDE = r"_te|StaticModule|_jit_to_static_module|_StaticModule|_fork_.*static.*|_dispatch_get_computed_kernel_for_dispatch_key"
+# What runs kernels without asking the dispatcher, or hands them out: TorchScript's graphs and fusers hold operators of their own.
+ASIDE = (
+    r"_te|\w*static_module\w*|StaticModule|parse_ir|\w*llga\w*|\w*texpr\w*|_?import_ir_module\w*|_load_(for|mobile|jit)\w*"
+    r"|_create_function_from_graph|_jit_(interpret|trace)_graph|_jit_pass_\w*(mkldnn|fus|frozen|rewrite)\w*"
+    r"|_dispatch_get_computed_kernel_for_dispatch_key"
+)
+OF_GRAPHS = r"(create|insert|append|prepend)\w*"
 
 
 class LibraryCall(RuntimeError):
@@ -175,20 +187,35 @@ def _plain_convolution(x, weight, bias, stride, padding, dilation, transposed, o
 
 def close_side_ways():
     """Take away what hands out kernels or runs them beside the dispatcher; before any code of a submission runs."""
-    for name in [n for n in vars(torch._C) if re.fullmatch(ASIDE, n)]:
-        delattr(torch._C, name)
+    for holder, names in ((torch._C, ASIDE), (torch._C.Graph, OF_GRAPHS)):
+        for name in [n for n in vars(holder) if re.fullmatch(names, n)]:
+            delattr(holder, name)
+    known = {name.partition(".")[0] for name in torch._C._dispatch_get_all_op_names()}
+    for name in ("_jit_get_operation", "_get_operation_overload"):
+        setattr(torch._C, name, _of_the_dispatcher(getattr(torch._C, name), known))
+
+
+def _of_the_dispatcher(lookup, known):
+    """A look-up of operators that finds no others than the dispatcher's: TorchScript has some that go past it."""
+
+    def looked_up(name, *rest):
+        if name.partition("::")[0] == "prim" and name not in known:
+            raise LibraryCall(name.partition("::")[2])
+        return lookup(name, *rest)
+
+    return looked_up
 
 
 def _clear_aside(forbidden):
-    """PyTorch's own decompositions: Python that writes library calls out, such as grid_sampler_2d."""
+    """PyTorch's own decompositions, Python that writes library calls out, refuse as their operators do."""
     operators = {name.partition(".")[0] for name in torch._C._dispatch_get_all_op_names()}
     refused = {n.partition("::")[2] for n in operators if n.startswith("aten::") and not allowed(n, forbidden)}
     for module in [m for n, m in list(sys.modules.items()) if re.match(r"torch\._(decomp|refs|prims|inductor)\b", n)]:
         for name, value in list(vars(module).items()):
             if isinstance(value, dict):
-                for key in [
-                    k for k in value if isinstance(k, torch._ops.OpOverload) and not allowed(k.name(), forbidden)
-                ]:
-                    del value[key]
+                for key in [k for k in value if isinstance(k, torch._ops.OpOverload)]:
+                    if not allowed(key.name(), forbidden):
+                        value[key] = _refuse(key.name())
+                        key.py_kernels.clear()
             elif callable(value) and name.strip("_") in refused:
-                delattr(module, name)
+                setattr(module, name, _refuse(f"aten::{name}"))

@@ -89,7 +89,6 @@ def main():
     if os.getpgrp() != os.getpid():
         os.setsid()  # a kill of the own group stays in it
     torch.set_num_threads(1)
-    scratch.close_side_ways()
 
     def send(record, *values):
         blob = memoryview(frames.pack(record, values))
@@ -100,6 +99,8 @@ def main():
     questions = asked(inlet)
     job, _ = next(questions)
     limit(job["limits"])
+    if job["scratch"]:
+        scratch.close_side_ways()
     space, trouble = define(job["cells"])
     send(
         {
@@ -110,7 +111,7 @@ def main():
     name = call = forbidden = None
     for record, values in questions:
         if "case" in record:
-            send(*answer(space.get(name), name, call, record, values))
+            send(*respond(space.get(name), name, call, record, values))
             continue
         name, call = record["name"], adapter(record["call"])
         if record["forbidden"] and record["forbidden"] != forbidden:
@@ -118,7 +119,7 @@ def main():
             scratch.FromScratch(forbidden).for_good()
 
 
-def answer(function, name, call, case, values):
+def respond(function, name, call, case, values):
     """What a function does with a case, as (record, *values) to send."""
     args, kwargs = values[0], dict(zip(case["names"], values[1]))
     seen = observing.observe(function, args, kwargs, tuple(case["tracked"]), call)
