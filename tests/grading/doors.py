@@ -106,8 +106,9 @@ DOORS = (
         n, c, h, w = x.shape
         o, _, kh, kw = weight.shape
         size = n, o, (h + 2 * padding - kh) // stride + 1, (w + 2 * padding - kw) // stride + 1
-        return torch.ops.aten.convolution_backward(
-            x, x.new_zeros(size), weight, None, [stride] * 2, [padding] * 2, [1, 1], True, [0, 0], 1, [True, False, False])[0]""",
+        out = torch.ops.aten.convolution_backward(
+            x, x.new_zeros(size), weight, None, [stride] * 2, [padding] * 2, [1, 1], True, [0, 0], 1, [True, False, False])[0]
+        return out if bias is None else out + bias[:, None, None]""",
     ),
     Door(
         "a kernel fetched before",
@@ -153,9 +154,10 @@ DOORS = (
         CONV,
         """
         library = torch.library.Library("aten", "IMPL")
-        lower = torch._C.DispatchKeySet(torch._C.DispatchKey.XLA)
-        library.impl("conv2d", lambda *a: torch.ops.aten.convolution.default.redispatch(lower, *a[:3], [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1), "CPU")
-        return torch.ops.aten.conv2d.default(x.detach(), weight, bias)""",
+        lower = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
+        rest = bias, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1
+        library.impl("conv2d", lambda *a: torch.ops.aten.convolution.default.redispatch(lower, *a[:2], *rest), "CPU")
+        return torch.ops.aten.conv2d.default(x.detach(), weight.detach())""",
         says="",
         flag="torch.library",
         alone=True,
@@ -196,6 +198,7 @@ DOORS = (
         warm(*given), warm(*given), warm(*given)
         """,
         says="RuntimeError",
+        alone=True,
     ),
     Door(
         "in a thread",
@@ -206,9 +209,9 @@ DOORS = (
             return pool.submit(torch.conv2d, x, weight, bias, stride, padding).result()""",
     ),
     Door(
-        "on a quantized type",
+        "in float64",
         CONV,
-        "return torch.conv2d(x.bfloat16(), weight.bfloat16(), bias, stride, padding).float()",
+        "return torch.conv2d(x.double(), weight.double(), None if bias is None else bias.double(), stride, padding)",
     ),
     Door(
         "scipy.signal",
@@ -216,8 +219,9 @@ DOORS = (
         """
         from scipy.signal import correlate
         padded = F.pad(x, (padding,) * 4).numpy()
-        rows = [sum(correlate(p, k, "valid", "direct") for p, k in [(q, weight.numpy()[0])]) for q in padded]
-        return torch.tensor(rows)""",
+        rows = [[correlate(p, k, "valid", "direct")[0] for k in weight.numpy()] for p in padded]
+        out = torch.stack([torch.stack([torch.from_numpy(r) for r in row]) for row in rows])[:, :, ::stride, ::stride]
+        return out if bias is None else out + bias[:, None, None]""",
         says="ModuleNotFoundError",
     ),
     Door(
@@ -272,8 +276,9 @@ DOORS = (
         "fractional_max_pool2d",
         POOL,
         """
-        size = [(s - kernel_size) // stride + 1 for s in x.shape[2:]]
-        return torch.ops.aten.fractional_max_pool2d(x.detach(), [kernel_size] * 2, size, x.new_zeros(len(x), x.shape[1], 2))[0]""",
+        h, w = ((s - kernel_size) // stride + 1 for s in x.shape[2:])
+        x = x[:, :, :(h - 1) * stride + kernel_size, :(w - 1) * stride + kernel_size].detach()
+        return torch.ops.aten.fractional_max_pool2d(x, [kernel_size] * 2, [h, w], x.new_zeros(len(x), x.shape[1], 2))[0]""",
     ),
     Door(
         "a quantized pooling",
@@ -314,15 +319,18 @@ DOORS = (
         POOL,
         """
         from scipy.ndimage import maximum_filter
-        k = kernel_size
-        y = maximum_filter(x.numpy(), (1, 1, k, k), origin=(0, 0, -((k - 1) // 2), -((k - 1) // 2)), mode="constant", cval=-1e9)
-        return torch.from_numpy(y[:, :, ::stride, ::stride].copy())""",
+        (h, w), before = ((s - kernel_size) // stride + 1 for s in x.shape[2:]), kernel_size // 2
+        y = maximum_filter(x.numpy(), (1, 1, kernel_size, kernel_size))[:, :, before::stride, before::stride]
+        return torch.from_numpy(y[:, :, :h, :w].copy())""",
         says="ModuleNotFoundError",
     ),
     Door(
-        "scikit-image's block_reduce",
+        "scikit-image's windows",
         POOL,
-        "import skimage.measure\nreturn torch.from_numpy(skimage.measure.block_reduce(x.numpy(), (1, 1, kernel_size, kernel_size), max))",
+        """
+        from skimage.util import view_as_windows
+        windows = view_as_windows(x.numpy(), (1, 1, kernel_size, kernel_size))[:, :, ::stride, ::stride]
+        return torch.from_numpy(windows.max((4, 5, 6, 7)))""",
         says="ModuleNotFoundError",
     ),
     # transposed convolution
@@ -513,6 +521,143 @@ ATTACKS = (
         says="threads; accepted are",
         alone=True,
         flag="imports threading",
+    ),
+)
+
+
+WINDOWS = """
+    x = F.pad(x, (padding,) * 4)
+    windows = x.unfold(2, weight.shape[2], stride).unfold(3, weight.shape[3], stride)
+    out = torch.einsum("nchwab,ocab->nohw", windows, weight)
+    return out if bias is None else out + bias[:, None, None]"""
+# From scratch, in ways that the guard must let pass
+HONEST = (
+    Door("windows and einsum", CONV, WINDOWS),
+    Door(
+        "TorchScript",
+        CONV,
+        "return scripted(x, weight, bias, stride, padding)",
+        """
+        from typing import Optional
+        @torch.jit.script
+        def scripted(x, weight, bias: Optional[torch.Tensor], stride: int, padding: int):
+            x = torch.nn.functional.pad(x, [padding, padding, padding, padding])
+            windows = x.unfold(2, weight.shape[2], stride).unfold(3, weight.shape[3], stride)
+            out = torch.einsum("nchwab,ocab->nohw", windows, weight)
+            if bias is not None:
+                out = out + bias[:, None, None]
+            return out
+        """,
+    ),
+    Door(
+        "vmap over pictures",
+        CONV,
+        f"""
+        def inner(x):
+            x = x[None]
+            {WINDOWS.replace(chr(10), chr(10) + "        ").replace("return out if bias is None else out + bias[:, None, None]", "return out[0]")}
+        out = torch.func.vmap(inner)(x)
+        return out if bias is None else out + bias[:, None, None]""",
+    ),
+    Door(
+        "a sparse matrix",
+        CONV,
+        """
+        padded = F.pad(x, (padding,) * 4)
+        n, c, h, w = padded.shape
+        o, _, kh, kw = weight.shape
+        oh, ow = (h - kh) // stride + 1, (w - kw) // stride + 1
+        rows, columns, values = [], [], []
+        for k in range(o):
+            for i in range(oh):
+                for j in range(ow):
+                    for ch in range(c):
+                        for a in range(kh):
+                            for b in range(kw):
+                                rows.append((k * oh + i) * ow + j)
+                                columns.append((ch * h + i * stride + a) * w + j * stride + b)
+                                values.append(float(weight[k, ch, a, b]))
+        m = torch.sparse_coo_tensor([rows, columns], values, (o * oh * ow, c * h * w))
+        out = torch.sparse.mm(m, padded.reshape(n, -1).T).T.reshape(n, o, oh, ow)
+        return out if bias is None else out + bias[:, None, None]""",
+    ),
+    Door(
+        "strides",
+        CONV,
+        """
+        x = F.pad(x, (padding,) * 4).contiguous()
+        n, c, h, w = x.shape
+        o, _, kh, kw = weight.shape
+        a, b, d, e = x.stride()
+        size = n, c, (h - kh) // stride + 1, (w - kw) // stride + 1, kh, kw
+        out = torch.tensordot(x.as_strided(size, (a, b, d * stride, e * stride, d, e)), weight, ([1, 4, 5], [1, 2, 3]))
+        out = out.permute(0, 3, 1, 2)
+        return out if bias is None else out + bias.reshape(1, -1, 1, 1)""",
+    ),
+    Door(
+        "F.unfold",
+        CONV,
+        """
+        n, _, h, w = x.shape
+        o, _, kh, kw = weight.shape
+        columns = F.unfold(x, (kh, kw), padding=padding, stride=stride)
+        out = (weight.flatten(1) @ columns).reshape(n, o, (h + 2 * padding - kh) // stride + 1, -1)
+        return out if bias is None else torch.add(out, bias[:, None, None])""",
+    ),
+    Door(
+        "sorting",
+        POOL,
+        """
+        windows = x.unfold(2, kernel_size, stride).unfold(3, kernel_size, stride).flatten(4)
+        return windows.sort(-1, descending=True).values[..., 0]""",
+    ),
+    Door(
+        "topk and topk's values",
+        POOL,
+        """
+        return x.unfold(2, kernel_size, stride).unfold(3, kernel_size, stride).flatten(4).topk(1).values.squeeze(-1)""",
+    ),
+    Door(
+        "index_select, and torch.max",
+        POOL,
+        """
+        rows = [torch.stack([x.index_select(2, torch.arange(a, x.shape[2] - kernel_size + a + 1, stride)) for a in range(kernel_size)]).amax(0)]
+        return torch.stack([rows[0][..., b:x.shape[3] - kernel_size + b + 1:stride] for b in range(kernel_size)]).max(0)[0]""",
+    ),
+    Door(
+        "a convolution, and its gradient",
+        TRANSPOSE,
+        """
+        size = [(s - 1) * stride + k - 2 * padding for s, k in zip(x.shape[2:], weight.shape[2:])]
+        y = x.new_zeros(len(x), weight.shape[1], *size, requires_grad=True)
+        return torch.autograd.grad(F.conv2d(y, weight, stride=stride, padding=padding), y, x, create_graph=True)[0]""",
+    ),
+    Door(
+        "index_put_ with accumulate",
+        TRANSPOSE,
+        """
+        (n, c, h, w), (_, o, kh, kw) = x.shape, weight.shape
+        out = x.new_zeros(n, o, (h - 1) * stride + kh, (w - 1) * stride + kw)
+        parts = torch.einsum("nchw,coab->nohwab", x, weight)
+        i = torch.arange(h)[:, None, None, None] * stride + torch.arange(kh)[None, None, :, None]
+        j = torch.arange(w)[None, :, None, None] * stride + torch.arange(kw)[None, None, None, :]
+        i, j = torch.broadcast_tensors(i, j)
+        out.index_put_((torch.arange(n)[:, None, None, None, None, None], torch.arange(o)[:, None, None, None, None], i, j), parts, True)
+        return out[:, :, padding:out.shape[2] - padding, padding:out.shape[3] - padding]""",
+    ),
+    Door("log_softmax and gather", ENTROPY, "return -logits.log_softmax(1).gather(1, target[:, None]).mean()"),
+    Door(
+        "logsumexp, float64",
+        ENTROPY,
+        """
+        logits = logits.double()
+        return (torch.logsumexp(logits, 1) - logits[torch.arange(len(logits)), target]).mean()""",
+    ),
+    Door(
+        "an embedding of the targets",
+        ENTROPY,
+        """
+        return -(F.embedding(target, torch.eye(logits.shape[1])) * logits.log_softmax(1)).sum(1).mean()""",
     ),
 )
 

@@ -97,6 +97,7 @@ ASIDE = (
     r"|_create_function_from_graph|_jit_(interpret|trace)_graph|_jit_pass_\w*(mkldnn|fus|frozen|rewrite)\w*"
     r"|_dispatch_get_computed_kernel_for_dispatch_key"
 )
+OF_TORCHSCRIPT = r"prim::((?!mkldnn)[a-z_]+|NumToTensor)|aten::(?!__upsample)\w+"  # its small ones: device, dtype, Int
 OF_GRAPHS = r"(create|insert|append|prepend)\w*"
 
 
@@ -199,7 +200,7 @@ def _of_the_dispatcher(lookup, known):
     """A look-up of operators that finds no others than the dispatcher's: TorchScript has some that go past it."""
 
     def looked_up(name, *rest):
-        if name.partition("::")[0] == "prim" and name not in known:
+        if name not in known and not re.fullmatch(OF_TORCHSCRIPT, name) and name.startswith(("prim::", "aten::")):
             raise LibraryCall(name.partition("::")[2])
         return lookup(name, *rest)
 
