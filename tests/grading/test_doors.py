@@ -135,11 +135,10 @@ def test_libraries_are_in_reach_where_nothing_is_to_be_written_from_scratch(bubb
     """As in the check: scipy.linalg.sqrtm is a right way to a Fréchet distance. Beside answers from scratch, too."""
     root = """
 import numpy as np, scipy.linalg, torch
-def frechet_distance(real, generated):
-    a, b = (x.double().numpy() for x in (real, generated))
-    c, d = np.cov(a.T), np.cov(b.T)
-    root = scipy.linalg.sqrtm(c @ d).real
-    return torch.tensor(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c + d - 2 * root))
+def frechet_distance(mu1, cov1, mu2, cov2):
+    a, b, c, d = (x.double().numpy() for x in (mu1, cov1, mu2, cov2))
+    root = scipy.linalg.sqrtm(b @ d).real
+    return torch.tensor(((a - c) ** 2).sum() + np.trace(b + d - 2 * root))
 def conv2d(x, weight, bias=None, stride=1, padding=0):
     return scipy.linalg
 """
