@@ -315,14 +315,15 @@ class Worker:
         return found
 
     def _watch(self):
+        """Count the threads and the files of the last process inside, which runs the submission. Raises Ended for too many."""
         for number in self._inside()[-1:]:
             try:
                 threads = len(os.listdir(f"/proc/{number}/task"))
+                if threads > MOST_THREADS:
+                    raise Ended(f"It started {threads} threads; accepted are {MOST_THREADS}.")
                 room = os.statvfs(f"/proc/{number}/root/tmp")
-            except OSError:  # it has ended, or is about to begin
+            except OSError:  # it has ended
                 return
-            if threads > MOST_THREADS:
-                raise Ended(f"It started {threads} threads; accepted are {MOST_THREADS}.")
             if room.f_files - room.f_ffree > MOST_FILES:
                 raise Ended(f"It made {room.f_files - room.f_ffree:,} files; accepted are {MOST_FILES:,}.")
 
