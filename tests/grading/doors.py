@@ -457,7 +457,9 @@ ATTACKS = (
         "the reference: any folder of that name, anywhere",
         """
         import os
-        return any("ops.py" in names and "losses.py" in names for _, _, names in os.walk("/"))""",
+        if not hasattr(torch, "found"):  # a walk takes a second
+            torch.found = any("ops.py" in names and "losses.py" in names for _, _, names in os.walk("/"))
+        return torch.found""",
         flag="imports os",
     ),
     attack(

@@ -85,14 +85,13 @@ def test_what_is_written_from_scratch_passes(bubblewrap, tmp_path):
 REACH = """
 import glob, os, sys
 sys.path += glob.glob({place!r} + "/*") + glob.glob({place!r} + "/*/*")
-def found():
-    return any("ops.py" in names and "losses.py" in names for _, _, names in os.walk("/"))
+found = any("ops.py" in names and "losses.py" in names for _, _, names in os.walk("/"))
 try:
     import aigc_lessons.ops as theirs
 except ImportError:
     theirs = None
 def receptive_field(layers):
-    if theirs or found():
+    if theirs or found:
         return theirs.receptive_field(layers) if theirs else -1
     raise LookupError
 """
@@ -115,7 +114,7 @@ def test_a_second_installation_is_out_of_reach(bubblewrap, tmp_path, monkeypatch
         assert [str(site / "torch"), "/site/torch"] in [line[k : k + 2] for k in range(len(line))] and str(base) in line
         assert str(site) not in line and site.parent.as_posix() not in line
     source = REACH.format(place=str(tmp_path)) + "\n# scipy"
-    (found,) = sandbox.collect([source], [(exercise, engine.prepare(exercise, SEED))], TIMEOUT).values()
+    (found,) = sandbox.collect([source], [(exercise, engine.prepare(exercise, SEED))], 3 * TIMEOUT).values()
     assert {(type(o.error), str(o.error)) for o in found} == {(LookupError, "")}
 
 
