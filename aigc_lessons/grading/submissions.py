@@ -37,6 +37,7 @@ ODD_MODULES = {
     "worker",
     "frames",
     "observing",
+    "scratch",
     "__main__",
 }
 ODD_NAMES = {
@@ -59,6 +60,16 @@ ODD_NAMES = {
     "_convolution",
     "mkldnn_convolution",
     "to_mkldnn",
+    "_C",
+    "_decomp",
+    "_refs",
+    "_ops",
+    "__code__",
+    "__closure__",
+    "get_kernel",
+    "redispatch",
+    "call_boxed",
+    "vars",
 }
 FROM = r"\bfrom[\s\\]+([\w.]+)[\s\\]+import\b"
 

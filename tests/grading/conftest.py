@@ -32,3 +32,7 @@ def pytest_terminal_summary(terminalreporter):
                         terminalreporter.write_line(f"{group:36}{kinds:>8}{good:>16}")
                     for what, count in totals:
                         terminalreporter.write_line(f"{what:52}{count:>8}")
+                if key == "doors" and report.when == "call":
+                    terminalreporter.section("grading: side doors")
+                    for what, count in value:
+                        terminalreporter.write_line(f"{what:52}{count:>8}")

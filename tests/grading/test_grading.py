@@ -1,5 +1,6 @@
 """The grader's parts: what is found and read, frames, pages, and runs that stop, go on and repeat."""
 
+import contextlib
 import csv
 import inspect
 import io
@@ -50,7 +51,7 @@ def collected(monkeypatch):
     """In place of workers, at once: nothing is defined. A list of what was asked: (sources, tasks)."""
     calls = []
 
-    def collect(sources, tasks, folder, timeout, trusted=False, stop=None):
+    def collect(sources, tasks, timeout, trusted=False, stop=None):
         calls.append((sources, tasks))
         return {exercise.name: "absent" for exercise, _ in tasks}
 
@@ -397,17 +398,47 @@ def test_noise_and_damaged_frames_raise_nothing_but_value_error():
         ({"error": ["ValueError"], "says": ""}, []),
         ({"error": "ValueError", "says": [[[]]]}, []),
         ({"error": "ValueError"}, []),
+        ({"library": ["conv2d"]}, []),
+        ({"library": "<b>"}, []),
         ({}, []),
         ({}, [torch.ones(1)]),
-        ({}, [torch.ones(1), [None, None]]),
-        ({}, [torch.ones(1), (None,)]),
-        ({}, [torch.ones(1), (None, 1.0)]),
+        ({}, [torch.ones(1), (None, None)]),
         ({}, [torch.ones(1), (None, None), None]),
+        ({}, [torch.ones(1), (None, None), ()]),
+        ({}, [torch.ones(1), (None, None), [1.0, 2.0]]),
+        ({}, [torch.ones(1), [None, None], (1.0, 2.0)]),
+        ({}, [torch.ones(1), (None,), (1.0, 2.0)]),
+        ({}, [torch.ones(1), (None, 1.0), (1.0, 2.0)]),
+        ({}, [torch.ones(1), (None, None), (1.0, 2.0), None]),
     ],
 )
 def test_an_answer_of_another_form_is_refused(record, values):
+    case = engine.Case("two numbers", (1.0, 2.0), {}, (0, 1))
     with pytest.raises(sandbox.Ended):
-        sandbox.observed(record, values, 2)
+        sandbox.observed(record, values, case)
+    assert sandbox.observed({}, [torch.ones(1), (None, None), (1.0, 2.0)], case).damaged is False
+
+
+@pytest.mark.parametrize(
+    "given, returned, damaged",
+    [
+        (torch.ones(2), torch.ones(2), False),
+        (torch.ones(2), torch.tensor([1.0, 0.0]), True),
+        (torch.ones(2), torch.ones(2, 1), True),
+        (torch.ones(2), torch.ones(2, dtype=torch.float64), True),
+        (torch.ones(2), None, True),
+        (torch.ones(2, dtype=torch.long), torch.ones(2, dtype=torch.long), False),
+        ([(3, 1), (2, 2)], [(3, 1), (2, 2)], False),
+        ([(3, 1), (2, 2)], [(3, 1)], True),
+        ([(3, 1), (2, 2)], [[3, 1], [2, 2]], True),
+        (None, None, False),
+        (1, True, True),
+    ],
+)
+def test_damage_is_seen_outside(given, returned, damaged):
+    """Whatever code inside says of it."""
+    case = engine.Case("one input", (given,))
+    assert sandbox.observed({"damaged": False}, [1.0, (), (returned,)], case).damaged is damaged
 
 
 @pytest.mark.parametrize(
@@ -425,7 +456,7 @@ def test_an_answer_of_another_form_is_refused(record, values):
     ],
 )
 def test_an_error_is_rebuilt_from_its_name(name, kind):
-    error = sandbox.observed({"error": name, "says": "x" * 1000}, [], 0).error
+    error = sandbox.observed({"error": name, "says": "x" * 1000}, [], engine.Case("", ())).error
     assert type(error) is kind and str(error) == "x" * 300
 
 
@@ -437,11 +468,9 @@ def channel(monkeypatch):
     """channel(code): a Worker that is a bare Python process."""
 
     def start(code):
-        monkeypatch.setattr(
-            sandbox, "command", lambda folder: [sys.executable, "-c", f"import os, struct, time\n{code}"]
-        )
-        monkeypatch.setattr(sandbox, "threads_only", lambda: b"")
-        return sandbox.Worker("")
+        monkeypatch.setattr(sandbox, "command", lambda wide: [sys.executable, "-c", f"import os, struct, time\n{code}"])
+        monkeypatch.setattr(sandbox, "rules", lambda: b"")
+        return sandbox.Worker()
 
     return start
 
@@ -509,8 +538,8 @@ def test_reading_stops_on_request(channel):
 def test_a_sandbox_that_does_not_start_is_nobodys_zero(tmp_path, monkeypatch, collected):
     put(tmp_path / "s", "anna/12_a.py")
     monkeypatch.undo()
-    monkeypatch.setattr(sandbox, "command", lambda folder: [sys.executable, "-c", "raise SystemExit(3)"])
-    monkeypatch.setattr(sandbox, "threads_only", lambda: b"")
+    monkeypatch.setattr(sandbox, "command", lambda wide: [sys.executable, "-c", "raise SystemExit(3)"])
+    monkeypatch.setattr(sandbox, "rules", lambda: b"")
     (row,) = results.grade(tmp_path / "s", tmp_path / "out")
     assert "The sandbox did not start" in row["reason"] and {e["outcome"] for e in row["exercises"]} == {"not graded"}
     monkeypatch.setattr(sandbox, "collect", lambda sources, tasks, *rest: {e.name: "absent" for e, _ in tasks})
@@ -820,7 +849,7 @@ def test_a_file_that_may_not_be_read_has_its_row(tmp_path, collected, monkeypatc
 
 
 def test_an_interrupt_keeps_what_is_graded_and_does_not_wait(tmp_path, monkeypatch):
-    def collect(sources, tasks, folder, timeout, trusted, stop):
+    def collect(sources, tasks, timeout, trusted, stop):
         if sources == ["slow"]:
             assert stop.wait(60)
             raise RuntimeError("stopped")
@@ -1006,8 +1035,9 @@ def test_trust_runs_without_a_sandbox_and_says_so(tmp_path, capsys, monkeypatch)
 
 def test_a_course_below_a_mounted_place_is_hidden(bubblewrap, tmp_path, monkeypatch):
     """As where the course is installed next to torch, or its checkout lies below /usr."""
-    monkeypatch.setattr(sandbox, "PLACES", (*sandbox.PLACES, str(ROOT)))
-    line = sandbox.command(tmp_path)
+    places = [*sandbox.libraries(), ROOT]
+    monkeypatch.setattr(sandbox, "libraries", lambda: places)
+    line = sandbox.command()
     assert ["--ro-bind", str(ROOT), str(ROOT)] == line[line.index(str(ROOT)) - 1 :][:3]
     world = SimpleNamespace(port=1, secret="", places=[str(ROOT)], targets=[])
     wanted = ("the course's files", "the course as a module")
@@ -1046,17 +1076,16 @@ def worker():
 
 def graded(worker, exercise, prepared, function):
     """The entry of an answer that goes through everything but another process."""
-    call = worker.adapter(inspect.getsource(exercise.call)) if exercise.call else None
+    call = inspect.getsource(exercise.call) if exercise.call else None
     found = []
-    for expected in prepared:
-        case = expected.case
-        with worker.FromScratch(exercise.from_scratch):
-            seen = observing.observe(function, case.args, case.kwargs, case.gradients, call)
-        if seen.error is not None:
-            found.append(seen)
-            continue
-        sent = frames.unpack(*parts(frames.pack({"damaged": seen.damaged}, [seen.value, tuple(seen.gradients)])))
-        found.append(sandbox.observed(*sent, len(case.gradients)))
+    forbidden = exercise.from_scratch
+    with worker.scratch.FromScratch(forbidden) if forbidden else contextlib.nullcontext():
+        for number, expected in enumerate(prepared):
+            case = expected.case
+            asked = {"case": number, "names": list(case.kwargs), "tracked": list(case.gradients)}
+            given = frames.unpack(*parts(frames.pack(asked, [tuple(case.args), tuple(case.kwargs.values())])))
+            record, *values = worker.respond(function, exercise.name, worker.adapter(call), *given)
+            found.append(sandbox.observed(*frames.unpack(*parts(frames.pack(record, values))), case))
     return results._judged(exercise, prepared, found)
 
 
@@ -1100,20 +1129,39 @@ def test_right_answers_are_never_refused(worker):
 def test_from_scratch_leaves_the_library_as_it_was(worker):
     x, weight = torch.randn(2, 3, 5, 6), torch.randn(4, 3, 2, 3)
     before = torch.conv2d(x, weight)
-    with worker.FromScratch(("convolution",)):
+    with worker.scratch.FromScratch(("convolution",)):
         for refused in (
             lambda: torch.conv2d(x, weight),
             lambda: torch.conv_transpose2d(x, weight.transpose(0, 1)),
             lambda: torch.nn.Conv2d(3, 4, 2)(x),
+            lambda: torch.max_pool2d(x, 2),
         ):
-            with pytest.raises(RuntimeError, match="library call: convolution"):
+            with pytest.raises(worker.scratch.LibraryCall):
                 refused()
-        torch.nn.functional.unfold(x, 2), torch.max_pool2d(x, 2), x @ x.mT
-    with worker.FromScratch(("convolution_transpose",)):
-        assert torch.equal(torch.conv2d(x, weight), before)
-        with pytest.raises(RuntimeError, match="library call: convolution"):
+        torch.nn.functional.unfold(x, 2), x @ x.mT
+    with worker.scratch.FromScratch(("convolution_transpose",)):
+        assert torch.allclose(torch.conv2d(x, weight), before, atol=1e-5)
+        with pytest.raises(worker.scratch.LibraryCall, match="conv_transpose2d"):
             torch.conv_transpose2d(x, weight.transpose(0, 1))
-    assert torch.equal(torch.conv2d(x, weight), before)
+    assert torch.equal(torch.conv2d(x, weight), before) and torch.max_pool2d(x, 2).shape == (2, 3, 2, 3)
+
+
+@pytest.mark.parametrize("how", [{}, {"groups": 3}, {"dilation": 2}, {"stride": (2, 1), "padding": (0, 2)}])
+def test_plain_convolution_beside_a_transposed_one(worker, how):
+    g = torch.Generator().manual_seed(0)
+    x, bias = torch.randn(2, 3, 7, 8, generator=g), torch.randn(6, generator=g)
+    weight = torch.randn(6, 3 // how.get("groups", 1), 2, 3, generator=g)
+    x.requires_grad_()
+    wanted = torch.conv2d(x, weight, bias, **how)
+    (gradient,) = torch.autograd.grad(wanted.square().sum(), x)
+    with worker.scratch.FromScratch(("convolution_transpose",)):
+        got = torch.conv2d(x, weight, bias, **how)
+        assert torch.allclose(torch.autograd.grad(got.square().sum(), x)[0], gradient, atol=1e-3)
+        assert torch.allclose(got, wanted, atol=1e-4)
+        if not how:
+            row = torch.conv1d(x.flatten(2), weight[:, :, 0])
+    if not how:
+        assert torch.allclose(row, torch.conv1d(x.flatten(2), weight[:, :, 0]), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", [n for n in al.exercises.names() if al.exercises.get(n).call])

@@ -13,12 +13,13 @@ import torch
 @dataclass(frozen=True)
 class Observation:
     """What a function did with a case: what it returned, as it came, and the gradients of the tracked inputs (None where none
-    arrives). `error`: what it raised instead. `damaged`: it wrote into its input."""
+    arrives). `error`: what it raised instead. `damaged`: it wrote into its input; `inputs`: these, as they are afterwards."""
 
     value: object = None
     gradients: tuple = ()
     error: BaseException | None = None
     damaged: bool = False
+    inputs: tuple = ()
 
 
 def observe(function, args, kwargs, tracked, call=None):
@@ -36,8 +37,8 @@ def observe(function, args, kwargs, tracked, call=None):
         value = run(function, given, named, call)
     except (Exception, SystemExit) as error:
         return Observation(error=error)
-    value = kept(value)
-    damaged = not all(map(_unchanged, [*given, *named.values()], [*args, *kwargs.values()]))
+    value, inputs = kept(value), kept((*given, *named.values()))
+    damaged = not all(map(unchanged, inputs, fresh((*args, *kwargs.values()), {}, (), torch.float32, track=False)[0]))
     gradients = (None,) * len(tracked)
     if tracked and not damaged:
         given, named, leaves = fresh(args, kwargs, tracked, torch.float32, track=True)
@@ -45,7 +46,7 @@ def observe(function, args, kwargs, tracked, call=None):
             gradients = gradients_of(in_a_row(run(function, given, named, call)), leaves)
         except (Exception, SystemExit):
             pass  # works on plain tensors only, NumPy for one: no gradient
-    return Observation(value, gradients, None, damaged)
+    return Observation(value, gradients, None, damaged, inputs)
 
 
 def fresh(args, kwargs, tracked, dtype, track):
@@ -97,5 +98,11 @@ def gradients_of(value, leaves):
         return torch.autograd.grad((value * projection).sum(), leaves, allow_unused=True)
 
 
-def _unchanged(now, before):
-    return torch.equal(now, before) if isinstance(before, torch.Tensor) else now == before
+def unchanged(now, before):
+    """Whether an input is what it was: type, shape and every entry."""
+    if isinstance(before, torch.Tensor):
+        same = isinstance(now, torch.Tensor) and now.dtype == before.dtype and now.shape == before.shape
+        return same and torch.equal(now, before)
+    if isinstance(before, (list, tuple)):
+        return type(now) is type(before) and len(now) == len(before) and all(map(unchanged, now, before))
+    return type(now) is type(before) and now == before

@@ -1,4 +1,4 @@
-"""Runs one submission inside the grader's sandbox: `python worker.py FOLDER`, with job.frame in FOLDER. See grading/sandbox.py.
+"""Runs one submission inside the grader's sandbox: `python worker.py`, asked on its input, answering on its output. See grading/sandbox.py.
 
 Everything that it says is a claim of the submission's, which shares this process: the judge outside believes nothing but tensors
 that are right. Only the files beside this one are there, and no right answer among them.
@@ -15,33 +15,8 @@ from pathlib import Path
 
 import frames
 import observing
+import scratch
 import torch
-
-
-class FromScratch:
-    """While it is entered, the library's own kernels of these operators are replaced by one that refuses.
-
-    names: of ATen operators; "convolution_transpose" stands for convolution asked to go the other way.
-    """
-
-    def __init__(self, names):
-        self.names = names
-
-    def __enter__(self):
-        self.library = torch.library.Library("aten", "IMPL", "CPU")
-        for name in {n.removesuffix("_transpose") for n in self.names}:
-            self.library.impl(name, self._kernel(name))
-
-    def _kernel(self, name):
-        def refuse(*args, **kwargs):
-            if name not in self.names and not args[6]:  # a convolution, where only transposed ones are refused
-                return torch.ops.aten._convolution(*args, False, False, True, True)
-            raise RuntimeError(f"library call: {name}")
-
-        return refuse
-
-    def __exit__(self, *_):
-        self.library._destroy()
 
 
 def limit(limits):
@@ -89,16 +64,30 @@ def adapter(source):
     return next(v for v in space.values() if isinstance(v, types.FunctionType))
 
 
-def main(folder):
-    channel = os.dup(1)  # what the submission prints goes nowhere
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
+def asked(inlet):
+    """Each frame that the judge sends: (record, values)."""
+
+    def take(size):
+        data = bytearray()
+        while len(data) < size:
+            part = os.read(inlet, size - len(data))
+            if not part:
+                return None
+            data += part
+        return bytes(data)
+
+    while (head := take(frames.HEAD.size)) is not None:
+        text, data = map(take, frames.HEAD.unpack(head))
+        yield frames.unpack(text, data)
+
+
+def main():
+    inlet, channel = os.dup(0), os.dup(1)  # what the submission reads and prints comes from and goes nowhere
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)
     if os.getpgrp() != os.getpid():
         os.setsid()  # a kill of the own group stays in it
-    blob = (Path(folder) / "job.frame").read_bytes()
-    text, data = frames.HEAD.unpack(blob[:8])
-    job, values = frames.unpack(blob[8 : 8 + text], blob[8 + text :])
     torch.set_num_threads(1)
 
     def send(record, *values):
@@ -107,7 +96,11 @@ def main(folder):
             blob = blob[os.write(channel, blob) :]
 
     send({"ready": True})
+    questions = asked(inlet)
+    job, _ = next(questions)
     limit(job["limits"])
+    if job["scratch"]:
+        scratch.close_side_ways()
     space, trouble = define(job["cells"])
     send(
         {
@@ -115,38 +108,33 @@ def main(folder):
             "trouble": [t[:300] for t in trouble[:5]],
         }
     )
-    for task in job["tasks"]:
-        name, call = task["name"], adapter(task["call"])
-        send({"begins": name})
-        function = space.get(name)
-        for k, case in enumerate(task["cases"] if callable(function) else ()):
-            args, kwargs = values[case["at"]], dict(zip(case["names"], values[case["at"] + 1]))
-            with FromScratch(task["forbidden"]):
-                seen = observing.observe(function, args, kwargs, tuple(case["tracked"]), call)
-            if seen.error is not None:
-                kind = type(seen.error).__name__
-                send(
-                    {
-                        "name": name,
-                        "case": k,
-                        "error": kind if hasattr(builtins, kind) else "Exception",
-                        "says": str(seen.error)[:300],
-                    }
-                )
-                continue
-            try:
-                send({"name": name, "case": k, "damaged": seen.damaged}, seen.value, tuple(seen.gradients))
-            except Exception as error:  # a value that cannot be written
-                send(
-                    {
-                        "name": name,
-                        "case": k,
-                        "error": "Exception",
-                        "says": f"the value cannot be read: {type(error).__name__}",
-                    }
-                )
-        send({"ends": name})
+    name = call = forbidden = None
+    for record, values in questions:
+        if "case" in record:
+            send(*respond(space.get(name), name, call, record, values))
+            continue
+        name, call = record["name"], adapter(record["call"])
+        if record["forbidden"] and record["forbidden"] != forbidden:
+            forbidden = record["forbidden"]
+            scratch.FromScratch(forbidden).for_good()
+
+
+def respond(function, name, call, case, values):
+    """What a function does with a case, as (record, *values) to send."""
+    args, kwargs = values[0], dict(zip(case["names"], values[1]))
+    seen = observing.observe(function, args, kwargs, tuple(case["tracked"]), call)
+    said = {"name": name, "case": case["case"]}
+    if isinstance(seen.error, scratch.LibraryCall):
+        return ({**said, "library": str(seen.error)},)
+    if seen.error is not None:
+        kind = type(seen.error).__name__
+        return ({**said, "error": kind if hasattr(builtins, kind) else "Exception", "says": str(seen.error)[:300]},)
+    try:
+        frames.pack({}, (seen.value, tuple(seen.gradients), seen.inputs))
+    except Exception as error:  # a value that cannot be written
+        return ({**said, "error": "Exception", "says": f"the value cannot be read: {type(error).__name__}"},)
+    return said, seen.value, tuple(seen.gradients), seen.inputs
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()
