@@ -1,10 +1,13 @@
 """grade: a fair number and a useful sentence for each submission. The bank, cases and comparison are the self-check's own;
 here are only isolation (sandbox.py), fresh seeds, and results that survive a stop."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import secrets
+import shutil
 import tempfile
 import threading
 import time
@@ -16,6 +19,8 @@ from ..exercises.engine import STUB, fault, prepare, seen_in, verdict
 from ..files import write_atomically
 from . import sandbox, submissions
 
+JOBS = "aigc-lessons-grade-"  # how the folders with jobs begin, in the machine's temporary folder
+FLAGS, FLAG = 40, 120  # how many flags a row has at most, and characters of each
 FAILED = "The grader failed here, so a person must look, and the next run tries again:"
 JUDGING = threading.Lock()  # naming a mistake runs it, with torch's one random state
 SOURCES = sorted(Path(__file__).parents[1].rglob("*.py"))
@@ -29,10 +34,9 @@ def version():
 def fingerprint(submission, timeout, seed):
     """What a grade rests on. Equal: the same grade holds."""
     try:
-        small = submission.problem is None and submission.path.stat().st_size <= submissions.LARGEST
-        data = submission.path.read_bytes() if small else b""
-    except OSError:  # no permission, say; grade_one says so
-        data = b""
+        data = b"" if submission.problem else submissions.content(submission.path, submission.root)
+    except (OSError, ValueError) as error:  # no permission, say; grade_one says so
+        data = str(error).encode("utf-8", "replace")
     parts = (
         version(),
         str(submission.lesson),
@@ -61,8 +65,55 @@ class Lessons:
         return self.made[lesson]
 
 
-def grade_one(submission, tasks, timeout, trusted, stop=None):
-    """The row of one submission: a dictionary of plain values. `stop`: an Event that ends it."""
+@contextlib.contextmanager
+def job_folders():
+    """A folder for this run's jobs, locked while the run lives. What runs that were killed have left is removed first.
+
+    A folder that nobody holds a lock on belongs to no living run.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{JOBS}*"):
+        with contextlib.suppress(OSError), _locked(left):  # somebody else's, or a living run's
+            shutil.rmtree(left)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=JOBS))
+        with (
+            contextlib.suppress(OSError),
+            contextlib.ExitStack() as locked,
+        ):  # another run may take it before it is locked
+            locked.enter_context(_locked(folder))
+            folder.stat()
+            held = locked.pop_all()
+            break
+    with held:
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    """Hold the lock of a folder of our own; OSError if it is not ours, a link, or locked."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_uid != os.getuid():
+            raise PermissionError(f"{folder} is somebody else's")
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _clear_parts(out):
+    """Remove the half-written files that a killed run has left in OUT; those of a living process stay."""
+    for part in (p for folder in (out, out / "rows", out / "feedback") for p in folder.glob(".*.part")):
+        writer = part.name.removesuffix(".part").rpartition("-")[2]
+        if writer.isdecimal() and not Path("/proc", writer).exists():
+            part.unlink(missing_ok=True)
+
+
+def grade_one(submission, tasks, timeout, trusted, stop=None, jobs=None):
+    """The row of one submission: a dictionary of plain values. `stop`: an Event that ends it. `jobs`: where its job may lie."""
     started = time.monotonic()
     row = {
         "learner": submission.learner,
@@ -75,15 +126,15 @@ def grade_one(submission, tasks, timeout, trusted, stop=None):
     reason = submission.problem
     if reason is None:
         try:
-            sources = submissions.read(submission.path)
+            sources = submissions.read(submission.path, submission.root)
         except ValueError as error:
             reason = str(error)
         except OSError as error:
             reason = f"The file cannot be read: {error.strerror}."
     if reason is None:
         try:
-            row["flags"] = submissions.flags(sources)
-            with tempfile.TemporaryDirectory(prefix="grade-") as folder:
+            row["flags"] = _few(submissions.flags(sources))
+            with tempfile.TemporaryDirectory(prefix="job-", dir=jobs) as folder:
                 found = sandbox.collect(sources, tasks, folder, timeout, trusted, stop)
             for exercise, prepared in tasks:
                 with JUDGING:
@@ -99,6 +150,12 @@ def grade_one(submission, tasks, timeout, trusted, stop=None):
     row["of"] = sum(e["of"] for e in row["exercises"])
     row["seconds"] = round(time.monotonic() - started, 2)
     return row
+
+
+def _few(flags):
+    """Flags as they are shown: a submission's names can be as many and as long as it likes."""
+    more = [f"and {len(flags) - FLAGS} more"] if len(flags) > FLAGS else []
+    return [flag if len(flag) <= FLAG else f"{flag[:FLAG]} ..." for flag in flags[:FLAGS]] + more
 
 
 def _entry(exercise, outcome, reason, points=0, mistake=None):
@@ -157,11 +214,12 @@ def grade(
         seed: repeats a run; None draws a new one, and grades that stand stay.
         progress: function (how many will be graded, iterator of the finished) -> iterator, to show them.
     """
-    root, out = Path(root), Path(out)
+    root, out = Path(root).resolve(), Path(out)
     lessons = {get(name).lesson for name in names()}
     found = submissions.find(root, lessons, lesson)
     prepared = Lessons(new_seed() if seed is None else seed)
     (out / "rows").mkdir(parents=True, exist_ok=True)
+    _clear_parts(out)
     rows, waiting = {}, []
     for submission in found:
         key = hashlib.sha256(os.fsencode(submission.path.relative_to(root))).hexdigest()[:24]
@@ -178,20 +236,19 @@ def grade(
     for lesson_number in {s.lesson for s, _, _ in waiting if s.lesson in lessons}:
         prepared[lesson_number]  # prepared here, once, before threads share it
     stop = threading.Event()
-    with ThreadPoolExecutor(jobs) as pool:
+    with job_folders() as folder, ThreadPoolExecutor(jobs) as pool:
         running = {
-            pool.submit(grade_one, s, prepared[s.lesson] if s.lesson in lessons else [], timeout, trusted, stop): (
-                s,
-                key,
-                p,
-            )
+            pool.submit(
+                grade_one, s, prepared[s.lesson] if s.lesson in lessons else [], timeout, trusted, stop, folder
+            ): (s, key, p)
             for s, key, p in waiting
         }
         try:
             for done in progress(len(running), as_completed(running)):
                 submission, key, print_of = running[done]
                 row = done.result()
-                rows[key] = {**row, "fingerprint": "" if row["reason"].startswith(FAILED) else print_of}
+                stands = not row["reason"].startswith(FAILED) and fingerprint(submission, timeout, seed) == print_of
+                rows[key] = {**row, "fingerprint": print_of if stands else ""}  # changed meanwhile: graded anew
                 write_atomically(out / "rows" / f"{key}.json", json.dumps(rows[key]).encode())
         except BaseException:
             stop.set()

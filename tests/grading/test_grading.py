@@ -807,14 +807,14 @@ def test_one_failure_of_the_judge_does_not_end_the_run(tmp_path, monkeypatch):
 
 def test_a_file_that_may_not_be_read_has_its_row(tmp_path, collected, monkeypatch):
     put(tmp_path / "s", "anna/12_a.py", "bo/12_a.py")
-    old = Path.read_bytes
+    old = submissions.content
 
-    def read_bytes(path):
+    def content(path, root=None):
         if "anna" in path.parts:
             raise PermissionError(13, "Permission denied")
-        return old(path)
+        return old(path, root)
 
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(submissions, "content", content)
     anna, bo = results.grade(tmp_path / "s", tmp_path / "out")
     assert anna["reason"] == "The file cannot be read: Permission denied." and bo["reason"] == ""
 
