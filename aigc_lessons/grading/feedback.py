@@ -24,9 +24,10 @@ STYLE = (
 def cell(text):
     """Text for a spreadsheet's cell: what would be taken for a formula gets an apostrophe in front, also behind a semicolon and
     its like, at which some spreadsheets split; no control characters, and nothing that cannot be seen."""
-    text = visible(re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", " ", str(text)))
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", " ", visible(str(text)))
     text = re.sub(r"([;|\t\n][\s\"']*)(?=[=+\-@＝＋－＠])", r"\1'", text)
-    return "'" + text if re.match(r"[\s\"]*[=+\-@＝＋－＠]|[\t\n]", text) else text
+    begins = re.match(r"[\s\"]*[=+\-@＝＋－＠]|[\t\n]", text)
+    return ("'" if begins else "") + text.replace("\t", " ")
 
 
 def page_name(learner):
