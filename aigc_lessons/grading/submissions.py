@@ -108,7 +108,7 @@ def printable(text):
     return visible(re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", str(text).encode("utf-8", "replace").decode()))
 
 
-def _below(root):
+def files(root):
     """(path, None) for every notebook and .py file below `root`; (path, why) for what is not looked into any further.
 
     No recursion, no links followed, and each learner's share is bounded, so that no folder stops the run.
@@ -158,7 +158,7 @@ def find(root, lessons, lesson=None):
     Args: lessons: the numbers that have exercises.
     """
     found = []
-    for path, trouble in _below(root):
+    for path, trouble in files(root):
         below = path.relative_to(root)
         if trouble:
             found.append(Submission(below.parts[0], lesson, path, printable(trouble)))
