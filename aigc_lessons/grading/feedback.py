@@ -32,7 +32,7 @@ def cell(text):
 
 def page_name(learner):
     """The file name of a learner's page: readable, of safe characters only, and different for different learners."""
-    readable = re.sub(r"[^\w-]+", "_", learner).strip("_")[:40] or "learner"
+    readable = re.sub(r"[^\w-]+", "_", visible(learner)).strip("_")[:40] or "learner"
     return f"{readable}-{hashlib.sha256(learner.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}.html"
 
 

@@ -194,7 +194,7 @@ def find(root, lessons, lesson=None):
             s.path,
             printable(
                 f"There are {len(same)} files for this learner and lesson: "
-                f"{_listed([str(other.path.relative_to(root)) for other in same])}. Keep one."
+                f"{_listed([other.path for other in same], root)}. Keep one."
             ),
         )
         if s.problem is None and len(same := twice[s.learner, s.lesson]) > 1
@@ -203,9 +203,10 @@ def find(root, lessons, lesson=None):
     ]
 
 
-def _listed(names):
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+def _listed(paths, root):
+    """The first few of them, since every one of thousands of files says the same sentence."""
+    more = f" and {len(paths) - LISTED} more" if len(paths) > LISTED else ""
+    return ", ".join(str(path.relative_to(root)) for path in paths[:LISTED]) + more
 
 
 def content(path, root=None):

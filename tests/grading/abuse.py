@@ -13,6 +13,7 @@ import bank
 
 UNREADABLE, REFUSED = b"\xff", "not text in UTF-8"
 FIELD = bank.answer("receptive_field", bank.RIGHT["receptive_field"])  # the exercise that takes least time
+MOST = 300  # of a learner's files and folders, in place of the judge's 5,000: they take long to write
 MARKS = "\u0301\u0316"  # of two classes, so that a run of them has to be sorted
 
 
@@ -90,8 +91,8 @@ def folders():
             bank_points("receptive_field"),
             lambda root: descend(root / "beside", deep, last),
         ),
-        Abuse("folders", "5,001 empty files", "wide", (), "more than 5,000", 0, _many("wide", "{}.txt", 5001)),
-        Abuse("folders", "200 answers", "often", (), "and 195 more", 0, _many("often", "12_{}.py", 200)),
+        Abuse("folders", "too many empty files", "wide", (), f"more than {MOST}", 0, _many("wide", "{}.txt", MOST + 1)),
+        Abuse("folders", "100 answers", "often", (), "and 95 more", 0, _many("often", "12_{}.py", 100)),
         Abuse("folders", "a link to a neighbour's folder", "a whole folder", (), "symbolic link", 0, _links),
         Abuse(
             "folders",
@@ -262,7 +263,7 @@ def texts():
             "texts", "marks in a comment", "comment", (("comment/12_a.py", f"# {pile}\n{FIELD}".encode()),), "", points
         ),
         Abuse("texts", "marks in a string", "string", (("string/12_a.ipynb", quoted),), "", points),
-        Abuse("texts", "marks in a name", "name", (("name/12_a.ipynb", bank.as_notebook([f"{pile} = 1"])),)),
+        Abuse("texts", "marks in a name", "name", (("name/12_a.ipynb", bank.as_notebook([f"{pile[:20_000]} = 1"])),)),
         Abuse("texts", "flags without end", "flags", (("flags/12_a.ipynb", bank.as_notebook([flags])),)),
     ]
 

@@ -16,11 +16,13 @@ from pathlib import Path
 import abuse
 import psutil
 import pytest
+import torch
 
 from aigc_lessons import cli
-from aigc_lessons.grading import submissions
+from aigc_lessons.exercises.inside import frames
+from aigc_lessons.grading import feedback, results, submissions
 
-TIMEOUT, SEED = 6.0, 7
+TIMEOUT, SEED = 20.0, 7
 START = 60  # seconds that a busy machine may take to start a worker
 GROWTH = 300  # MB that the judge may grow by
 
@@ -98,6 +100,7 @@ def formulas(text):
 
 def test_nobody_spoils_the_grades_of_others(bubblewrap, folder, killed, monkeypatch, record_property, capsys):
     jobs, dead, alive = killed
+    monkeypatch.setattr(submissions, "MOST", abuse.MOST)
     root, out, outside = folder / "submissions", folder / "out", folder / "outside"
     for path, content in abuse.honest().items():
         write(root, path, content)
@@ -197,3 +200,88 @@ def test_nobody_spoils_the_grades_of_others(bubblewrap, folder, killed, monkeypa
     assert "\\u202e" in shown["class.html"] and "\\u202e" in shown["grades.csv"] and "\\u202e" in shown["terminal"]
     lines = list(csv.reader(io.StringIO(shown["grades.csv"], newline="")))
     assert {len(line) for line in lines} == {len(lines[0])}
+
+
+# One by one, without a sandbox
+
+
+def unpacked(values):
+    blob = frames.pack({}, values)
+    text, _ = frames.HEAD.unpack(blob[:8])
+    return frames.unpack(blob[8 : 8 + text], blob[8 + text :])[1]
+
+
+def test_a_frame_makes_few_classes_and_few_tensors():
+    named = lambda count: [type(f"T{i}", (), {})() for i in range(count)]
+    some = unpacked([named(frames.KINDS) * 50])[0]
+    assert [type(v).__name__ for v in some[:2]] == ["T0", "T1"] and len(set(map(type, some))) == frames.KINDS
+    with pytest.raises(ValueError):
+        unpacked([named(frames.KINDS + 1)])
+    assert len(unpacked([torch.zeros(1) for _ in range(500)])) == 500
+    with pytest.raises(ValueError):
+        unpacked([torch.zeros(0) for _ in range(5000)])
+
+
+def test_marks_take_no_longer_than_letters_and_hide_no_name():
+    started = time.process_time()
+    found = submissions.flags(["a" + abuse.MARKS * 250_000 + "\n" + "é" * 97 + " ｅｖａｌ(1)\nｅｘｅｃ('')"])
+    assert found == ["uses eval", "uses exec"] and time.process_time() - started < 20
+
+
+@pytest.mark.parametrize(
+    "name, shown",
+    [
+        ("Ana", "Ana"),
+        ("王小明 نيما Ü e\u0301 हिन्दी ❤", "王小明 نيما Ü e\u0301 हिन्दी ❤"),
+        ("a\u202eb", "a\\u202eb"),
+        ("a\u200bb\ufeff", "a\\u200bb\\ufeff"),
+        ("a\u3164", "a\\u3164"),
+        ("❤\ufe0f", "❤\\ufe0f"),
+        ("a\U000e0041", "a\\U000e0041"),
+        ("a" + "\u0301" * 6, "a" + "\u0301" * 4 + "\\u0301" * 2),
+        ("\x1b[2J\n", "?[2J?"),
+    ],
+)
+def test_what_nobody_sees_is_shown(name, shown):
+    assert submissions.printable(name) == shown
+    assert name.isprintable() or feedback.cell(name) != name or name == shown
+
+
+@pytest.mark.parametrize("text", ["a;=1+1;b", 'a;"=1+1"', "a\t=1", "a; @x", "a\n+1", "a;\u200b=1", "a| -1"])
+def test_no_formula_behind_what_a_spreadsheet_splits_at(text):
+    assert not formulas(feedback.cell(text))
+
+
+def test_every_file_is_found_but_those_of_tools(tmp_path):
+    names = (".a/12.py", ".b_12.py", "c/.d/12.py", "e/.py", ".ipynb", "f.IPYNB")
+    others = ("g/._12.py", "__MACOSX/g/12.py", "g/.ipynb_checkpoints/12.ipynb", ".git/12.py", "g/12.txt")
+    for name in (*names, *others):
+        write(tmp_path, name, b"")
+    assert {str(path.relative_to(tmp_path)) for path, why in submissions.files(tmp_path) if not why} == set(names)
+
+
+def test_a_learners_folder_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(submissions, "MOST", 100)
+    for i in range(99):
+        write(tmp_path, f"ana/12_{i}.py", b"")
+    write(tmp_path, "bo/12_a.py", b"")
+    found = submissions.find(tmp_path, {12})
+    assert len(found) == 100 and max(len(s.problem or "") for s in found) < 300 and found[-1].problem is None
+    for i in range(3):
+        write(tmp_path, f"ana/more/{i}.txt", b"")
+    (only,) = [s for s in submissions.find(tmp_path, {12}) if s.problem and "more than" in s.problem]
+    assert only.learner == "ana" and "more than 100 files" in only.problem
+
+
+def test_a_folder_in_use_stays_and_a_left_one_goes(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = tmp_path / f"{results.JOBS}left"
+    (left / "job").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / f"{results.JOBS}link").symlink_to(tmp_path / "mine")
+    with results.job_folders() as first:
+        assert not left.exists() and (tmp_path / "mine").exists()
+        with results.job_folders() as second:
+            assert first.exists() and second.exists() and first != second
+        assert not second.exists()
+    assert not first.exists()
