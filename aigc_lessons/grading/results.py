@@ -108,8 +108,18 @@ def _clear_parts(out):
     """Remove the half-written files that a killed run has left in OUT; those of a living process stay."""
     for part in (p for folder in (out, out / "rows", out / "feedback") for p in folder.glob(".*.part")):
         writer = part.name.removesuffix(".part").rpartition("-")[2]
-        if writer.isdecimal() and not Path("/proc", writer).exists():
+        if writer.isdecimal() and not _lives(int(writer)):
             part.unlink(missing_ok=True)
+
+
+def _lives(process):
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def grade_one(submission, tasks, timeout, trusted, stop=None, jobs=None):
