@@ -370,7 +370,9 @@ def grade(arguments):
         f"{len(rows)} submissions, {sum(r['points'] for r in rows)} of {sum(r['of'] for r in rows)} points. See {out / 'grades.csv'} and {out / 'class.html'}."
     )
     for row in ungraded:
-        print(f"Not graded: {feedback.printable(row['learner'])}, {feedback.printable(row['file'])}: {row['reason']}")
+        print(
+            f"Not graded: {feedback.printable(row['learner'])}, {feedback.printable(row['file'])}: {feedback.printable(row['reason'])}"
+        )
     return 1 if ungraded else 0
 
 

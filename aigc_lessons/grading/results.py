@@ -20,6 +20,7 @@ BY_HAND = (
     "A library call, {}. This answer is to be written from scratch: with arithmetic, indexing, sums and matrix products. "
     "The same idea in such steps earns the points."
 )
+FLAGS, FLAG = 40, 120  # how many flags a row has at most, and characters of each
 FAILED = "The grader failed here, so a person must look, and the next run tries again:"
 JUDGING = threading.Lock()  # naming a mistake runs it, with torch's one random state
 SOURCES = sorted(Path(__file__).parents[1].rglob("*.py"))
@@ -33,10 +34,9 @@ def version():
 def fingerprint(submission, timeout, seed):
     """What a grade rests on. Equal: the same grade holds."""
     try:
-        small = submission.problem is None and submission.path.stat().st_size <= submissions.LARGEST
-        data = submission.path.read_bytes() if small else b""
-    except OSError:  # no permission, say; grade_one says so
-        data = b""
+        data = b"" if submission.problem else submissions.content(submission.path, submission.root)
+    except (OSError, ValueError) as error:  # no permission, say; grade_one says so
+        data = str(error).encode("utf-8", "replace")
     parts = (
         version(),
         str(submission.lesson),
@@ -65,6 +65,24 @@ class Lessons:
         return self.made[lesson]
 
 
+def _clear_parts(out):
+    """Remove the half-written files that a killed run has left in OUT; those of a living process stay."""
+    for part in (p for folder in (out, out / "rows", out / "feedback") for p in folder.glob(".*.part")):
+        writer = part.name.removesuffix(".part").rpartition("-")[2]
+        if writer.isdecimal() and not _lives(int(writer)):
+            part.unlink(missing_ok=True)
+
+
+def _lives(process):
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 def grade_one(submission, tasks, timeout, trusted, stop=None):
     """The row of one submission: a dictionary of plain values. `stop`: an Event that ends it."""
     started = time.monotonic()
@@ -79,14 +97,14 @@ def grade_one(submission, tasks, timeout, trusted, stop=None):
     reason = submission.problem
     if reason is None:
         try:
-            sources = submissions.read(submission.path)
+            sources = submissions.read(submission.path, submission.root)
         except ValueError as error:
             reason = str(error)
         except OSError as error:
             reason = f"The file cannot be read: {error.strerror}."
     if reason is None:
         try:
-            row["flags"] = submissions.flags(sources)
+            row["flags"] = _few(submissions.flags(sources))
             found = sandbox.collect(sources, tasks, timeout, trusted, stop)
             for exercise, prepared in tasks:
                 with JUDGING:
@@ -102,6 +120,12 @@ def grade_one(submission, tasks, timeout, trusted, stop=None):
     row["of"] = sum(e["of"] for e in row["exercises"])
     row["seconds"] = round(time.monotonic() - started, 2)
     return row
+
+
+def _few(flags):
+    """Flags as they are shown: a submission's names can be as many and as long as it likes."""
+    more = [f"and {len(flags) - FLAGS} more"] if len(flags) > FLAGS else []
+    return [flag if len(flag) <= FLAG else f"{flag[:FLAG]} ..." for flag in flags[:FLAGS]] + more
 
 
 def _entry(exercise, outcome, reason, points=0, mistake=None):
@@ -155,11 +179,12 @@ def grade(
         seed: repeats a run; None draws a new one, and grades that stand stay.
         progress: function (how many will be graded, iterator of the finished) -> iterator, to show them.
     """
-    root, out = Path(root), Path(out)
+    root, out = Path(root).resolve(), Path(out)
     lessons = {get(name).lesson for name in names()}
     found = submissions.find(root, lessons, lesson)
     prepared = Lessons(new_seed() if seed is None else seed)
     (out / "rows").mkdir(parents=True, exist_ok=True)
+    _clear_parts(out)
     rows, waiting = {}, []
     for submission in found:
         key = hashlib.sha256(os.fsencode(submission.path.relative_to(root))).hexdigest()[:24]
@@ -189,7 +214,8 @@ def grade(
             for done in progress(len(running), as_completed(running)):
                 submission, key, print_of = running[done]
                 row = done.result()
-                rows[key] = {**row, "fingerprint": "" if row["reason"].startswith(FAILED) else print_of}
+                stands = not row["reason"].startswith(FAILED) and fingerprint(submission, timeout, seed) == print_of
+                rows[key] = {**row, "fingerprint": print_of if stands else ""}  # changed meanwhile: graded anew
                 write_atomically(out / "rows" / f"{key}.json", json.dumps(rows[key]).encode())
         except BaseException:
             stop.set()

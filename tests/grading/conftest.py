@@ -19,14 +19,20 @@ def bubblewrap():
         pytest.skip(why)
 
 
+TABLES = {
+    "bank": "grading: hostile, odd and right submissions",
+    "abuse": "grading: what a submission can do to the judge and the class",
+}
+
+
 def pytest_terminal_summary(terminalreporter):
-    """The test of the bank leaves ("bank", (kinds by group, totals)) in its properties."""
+    """The tests of banks leave (one of TABLES, (kinds by group, totals)) in their properties."""
     for reports in terminalreporter.stats.values():
         for report in reports:
             for key, value in getattr(report, "user_properties", ()):
-                if key == "bank" and report.when == "call":
+                if key in TABLES and report.when == "call":
                     groups, totals = value
-                    terminalreporter.section("grading: hostile, odd and right submissions")
+                    terminalreporter.section(TABLES[key])
                     terminalreporter.write_line(f"{'':36}{'kinds':>8}{'as it must be':>16}")
                     for group, kinds, good in groups:
                         terminalreporter.write_line(f"{group:36}{kinds:>8}{good:>16}")

@@ -836,14 +836,14 @@ def test_one_failure_of_the_judge_does_not_end_the_run(tmp_path, monkeypatch):
 
 def test_a_file_that_may_not_be_read_has_its_row(tmp_path, collected, monkeypatch):
     put(tmp_path / "s", "anna/12_a.py", "bo/12_a.py")
-    old = Path.read_bytes
+    old = submissions.content
 
-    def read_bytes(path):
+    def content(path, root=None):
         if "anna" in path.parts:
             raise PermissionError(13, "Permission denied")
-        return old(path)
+        return old(path, root)
 
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(submissions, "content", content)
     anna, bo = results.grade(tmp_path / "s", tmp_path / "out")
     assert anna["reason"] == "The file cannot be read: Permission denied." and bo["reason"] == ""
 
@@ -876,7 +876,7 @@ def test_an_interrupt_keeps_what_is_graded_and_does_not_wait(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_loses_no_finished_grade(bubblewrap, tmp_path, how):
+def test_a_killed_run_loses_no_finished_grade(bubblewrap, tmp_path, monkeypatch, how):
     root, out = tmp_path / "s", tmp_path / "out"
     put(root, "anna/12_a.ipynb", "bo/12_a.ipynb", content=b"no notebook")
     put(root, "cem/12_a.py", content=b"while True: pass")
@@ -906,7 +906,11 @@ def test_a_killed_run_loses_no_finished_grade(bubblewrap, tmp_path, how):
     stamps = {p: p.stat().st_mtime_ns for p in (out / "rows").glob("*.json")}
     assert len(stamps) == 2
     put(root, "cem/12_a.py", content=b"\xff")
+    left = list(tmp_path.glob(f"{results.JOBS}*"))
+    assert len(left) == (how == signal.SIGKILL)  # the next run clears up what this one could not
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     rows = results.grade(root, out, timeout=300.0)
+    assert not list(tmp_path.glob(f"{results.JOBS}*")) and not list(out.rglob("*.part"))
     assert [r["learner"] for r in rows] == ["anna", "bo", "cem"]
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps and len(list((out / "rows").glob("*.json"))) == 3
 
