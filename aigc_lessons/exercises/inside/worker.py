@@ -4,18 +4,20 @@ Everything that it says is a claim of the submission's, which shares this proces
 that are right. Only the files beside this one are there, and no right answer among them.
 """
 
-import ast
 import builtins
-import linecache
 import os
 import resource
 import sys
 import types
+from dataclasses import asdict
 from pathlib import Path
 
 import frames
+import loading
 import observing
 import torch
+
+MOST = 20  # troubles of the cells that are told
 
 
 class FromScratch:
@@ -36,7 +38,7 @@ class FromScratch:
         def refuse(*args, **kwargs):
             if name not in self.names and not args[6]:  # a convolution, where only transposed ones are refused
                 return torch.ops.aten._convolution(*args, False, False, True, True)
-            raise RuntimeError(f"library call: {name}")
+            raise loading.LibraryCall(name)
 
         return refuse
 
@@ -52,34 +54,6 @@ def limit(limits):
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
 
 
-def define(cells):
-    """Run a submission's cells, statement by statement, in a new module: (namespace, what went wrong).
-
-    cells: each a list of ways to read it; the first that is Python counts. A statement that fails is left out, so that a cell that
-    needs the course, which is not here, spoils nothing.
-    """
-    module = types.ModuleType("submission")
-    sys.modules["submission"] = module
-    trouble = []
-    for i, readings in enumerate(cells, 1):
-        name, statements = f"cell {i}", []
-        for source in readings:
-            linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-            try:
-                statements = ast.parse(source).body
-                break
-            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                wrong = f"{name} cannot be read: {type(error).__name__}: {error}"
-        else:
-            trouble.append(wrong)
-        for statement in statements:
-            try:
-                exec(compile(ast.Module([statement], []), name, "exec"), module.__dict__)
-            except (Exception, SystemExit, KeyboardInterrupt) as error:
-                trouble.append(f"{name}, line {statement.lineno}: {type(error).__name__}: {error}")
-    return module.__dict__, trouble
-
-
 def adapter(source):
     """The function that an exercise's `call` is, from its source."""
     if source is None:
@@ -87,6 +61,16 @@ def adapter(source):
     space = {"torch": torch}
     exec(source, space)
     return next(v for v in space.values() if isinstance(v, types.FunctionType))
+
+
+def trouble_with(function, error, task, args, kwargs):
+    """The loading.Trouble that an error in a call of an answer is."""
+    if isinstance(error, TypeError):
+        names = tuple(task["parameters"])
+        unfit = loading.misfit(function, *((names, {}) if task["call"] else (args, kwargs)))
+        if unfit is not None:
+            return loading.Trouble("signature", *loading.place(error), unfit)
+    return loading.of(error, *loading.place(error))
 
 
 def main(folder):
@@ -108,11 +92,14 @@ def main(folder):
 
     send({"ready": True})
     limit(job["limits"])
-    space, trouble = define(job["cells"])
+    loading.uncompiled().__enter__()
+    space, troubles = loading.define(
+        job["cells"], job["seconds"], lambda cell: send({"cell": cell}), [tuple(pair) for pair in job["hung"]]
+    )
     send(
         {
             "defined": [name for name in job["names"] if callable(space.get(name))],
-            "trouble": [t[:300] for t in trouble[:5]],
+            "trouble": [asdict(trouble) for trouble in troubles[:MOST]],
         }
     )
     for task in job["tasks"]:
@@ -131,6 +118,7 @@ def main(folder):
                         "case": k,
                         "error": kind if hasattr(builtins, kind) else "Exception",
                         "says": str(seen.error)[:300],
+                        "trouble": asdict(trouble_with(function, seen.error, task, args, kwargs)),
                     }
                 )
                 continue
