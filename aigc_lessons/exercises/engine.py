@@ -456,7 +456,7 @@ SENTENCES = {
     "library_call": "you call{name}, a library call that does what is to be written from scratch",
     "signature": "the exercise calls it in another way{name}",
     "exit": "it ends the program (sys.exit, exit or quit)",
-    "time": "it took too long and was stopped; the rest of the file counts",
+    "time": "it gave no answer in time and was stopped; the rest of the file counts",
     "ended": "the process ended there; the rest of the file counts",
     "empty": "the answer is still the empty one",
     "raises": "it raises {plain}",

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 from ..exercises import get, names
@@ -108,7 +109,9 @@ def gradescope(out, lesson, trust=False):
 
 def gradescope_results(row, sandboxed):
     """A graded row as Gradescope's results.json wants it: a test an exercise, with its points and its sentence."""
-    output = row["reason"] or ("" if sandboxed else "Graded without a sandbox.")
+    output = row["reason"] or " ".join(
+        [*filter(None, [row["note"], "" if sandboxed else "Graded without a sandbox."]), *row["troubles"]]
+    )
     return {
         "output": output,
         "stdout_visibility": "hidden",
@@ -126,19 +129,24 @@ def gradescope_results(row, sandboxed):
     }
 
 
+def _not_one(files):
+    return f"Hand in one notebook or .py file; there are {files}."
+
+
 def main(folder, results, lesson, trust=None):
     """Grade the one submission in a folder and write results.json: what Gradescope runs. trust: "--trust", or nothing."""
     lesson, folder = int(lesson), Path(folder)
     tasks = [(get(name), prepare(get(name), new_seed())) for name in names(lesson)]
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".ipynb", ".py") and not p.is_symlink())
-    problem = None if len(files) == 1 else f"Hand in one notebook or .py file; there are {len(files)}."
+    handed_in = submissions.find(folder, {lesson}, lesson, learner="learner")
+    counted = [s for s in handed_in if s.counts]
+    nothing = submissions.Submission("learner", lesson, folder)
+    submission = counted[0] if len(counted) == 1 else replace(nothing, problem=_not_one(len(counted)))
     no_sandbox = sandbox.unavailable()
     if no_sandbox and trust != "--trust":
         problem = "Nothing was graded: this platform lets no sandbox run. Your teacher has to decide."
+        submission = replace(submission, problem=problem)
     trusted = bool(no_sandbox) and trust == "--trust"
-    row = grade_one(
-        submissions.Submission("learner", lesson, files[0] if files else folder, problem), tasks, 60.0, trusted
-    )
+    row = grade_one(submission, tasks, 60.0, trusted)
     Path(results).write_text(json.dumps(gradescope_results(row, not trusted)), encoding="utf-8")
 
 

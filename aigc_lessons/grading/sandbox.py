@@ -19,9 +19,8 @@ from pathlib import Path
 
 import torch
 
-from ..exercises.inside import frames
+from ..exercises.inside import frames, loading
 from ..exercises.inside.observing import Observation
-from .submissions import without_magics
 
 HERE = Path(__file__).parent
 INSIDE = Path(frames.__file__).parent  # all of the course that a submission can see
@@ -32,6 +31,8 @@ START = 60.0  # seconds for Python and torch to start
 LARGEST = 4_000_000  # bytes of an answer's tensors; the largest right one of all lessons has 41,000
 LONGEST = 1_000_000  # bytes of its JSON, which takes many times the memory once it is read
 TOTAL = 64_000_000  # bytes that one worker may send
+RESTARTS = 4  # for cells that hang or end the process; then none of the others is run
+GRACE = 2.0  # seconds after which a cell that does not stop by itself is ended from outside
 # bytes, files, processes and threads; AS counts from what Python and torch have mapped when the submission starts, shared memory too
 LIMITS = {"DATA": 3_000_000_000, "AS": 3_000_000_000, "FSIZE": 64_000_000, "NOFILE": 256, "NPROC": 64, "CORE": 0}
 
@@ -260,9 +261,11 @@ def observed(record, values, n_gradients):
         kind = getattr(builtins, name, Exception)
         known = isinstance(kind, type) and issubclass(kind, Exception)
         try:
-            return Observation(error=(kind if known else Exception)(says[:300]))
+            error = (kind if known else Exception)(says[:300])
         except Exception:  # some want other arguments
-            return Observation(error=Exception(says[:300]))
+            error = Exception(says[:300])
+        error.trouble = loading.read(record.get("trouble"))
+        return Observation(error=error)
     if len(values) != 2 or not isinstance(values[1], tuple) or len(values[1]) != n_gradients:
         raise Ended("What it sent is no answer in the agreed form.")
     if not all(g is None or isinstance(g, torch.Tensor) for g in values[1]):
@@ -270,29 +273,39 @@ def observed(record, values, n_gradients):
     return Observation(values[0], values[1], None, bool(record.get("damaged")))
 
 
+class Found(dict):
+    """{name of an exercise: what was found}, and `troubles`: list of loading.Trouble, what of the cells did not run."""
+
+    def __init__(self):
+        super().__init__()
+        self.hung, self.told = {}, []
+
+    @property
+    def troubles(self):
+        return [*self.hung.values(), *(t for t in self.told if not (t.cell in self.hung and t.code == "time"))]
+
+
 def collect(sources, tasks, folder, timeout, trusted=False, stop=None):
     """Run a submission on exercises: {name: Observations, one a case; or a str, the reason why there are none}.
 
     Args:
         sources: the code of its cells. tasks: list of (exercise, prepared cases). folder: an empty one, for the job.
-        timeout: seconds for its own statements, and for each exercise. trusted, stop: as in Worker.
+        timeout: seconds for each exercise; a cell outside of the answers gets half of it. trusted, stop: as in Worker.
     Raises: RuntimeError: the worker did not start, which is never the submission's fault.
-    Exercises after one that hangs or ends the process are run in a new worker; the first frame of a case counts.
+    Exercises after one that hangs or ends the process are run in a new worker, and cells without one that does; the first frame of a case
+    counts.
     """
-    found, left = {}, list(tasks)
+    found, left, hung = Found(), list(tasks), {}
     while left:
-        _write_job(folder, sources, left, timeout, trusted)
-        current = None
+        _write_job(folder, sources, left, timeout, trusted, hung)
+        current, at = None, _Cell()
         with Worker(folder, trusted, stop) as worker:
             try:
                 worker.frame(time.monotonic() + START)
             except Ended as reason:
                 raise RuntimeError(f"The sandbox did not start. {reason}") from None
             try:
-                record, _ = worker.frame(time.monotonic() + timeout)
-                defined = record.get("defined")
-                if not isinstance(defined, list):
-                    raise Ended("What it sent is no answer in the agreed form.")
+                defined = _loaded(worker, timeout, len(sources), at, found)
                 while left:
                     current, prepared = left.pop(0)
                     deadline, seen = time.monotonic() + timeout, {}
@@ -310,6 +323,11 @@ def collect(sources, tasks, folder, timeout, trusted=False, stop=None):
                             raise Ended("What it sent is no answer in the agreed form.")
                     found.setdefault(current.name, [seen.get(k) for k in range(len(prepared))])
             except Ended as reason:
+                if at.number and sum(hung.values()) < RESTARTS:  # it was still among the cells
+                    hung[at.number] = hung.get(at.number, 0) + 1
+                    late = time.monotonic() >= at.deadline
+                    found.hung[at.number] = loading.Trouble("time" if late else "ended", at.number)
+                    continue
                 for exercise in [current] if current else [e for e, _ in left]:
                     found[exercise.name] = str(reason)
                 if current is None:
@@ -317,7 +335,33 @@ def collect(sources, tasks, folder, timeout, trusted=False, stop=None):
     return found
 
 
-def _write_job(folder, sources, tasks, timeout, trusted):
+class _Cell:
+    """Which cell a worker is at, from 1; 0 before and after."""
+
+    number, deadline = 0, 0.0
+
+
+def _loaded(worker, timeout, n_cells, at, found):
+    """Follow a worker through the cells, each with its deadline: the names of the exercises that it defines."""
+    seconds, last = timeout / 2, 0
+    end = time.monotonic() + loading.SHARE * seconds + timeout + GRACE
+    at.deadline = time.monotonic() + timeout
+    while True:
+        record, _ = worker.frame(min(at.deadline, end))
+        cell = record.get("cell")
+        if type(cell) is int and last < cell <= n_cells:
+            at.number = last = cell
+            at.deadline = time.monotonic() + seconds + GRACE
+            continue
+        at.number = 0
+        defined, told = record.get("defined"), record.get("trouble")
+        if not isinstance(defined, list) or not isinstance(told, list):
+            raise Ended("What it sent is no answer in the agreed form.")
+        found.told = [t for t in map(loading.read, told[:20]) if t is not None and t.cell <= n_cells]
+        return defined
+
+
+def _write_job(folder, sources, tasks, timeout, trusted, hung):
     values, described = [], []
     for exercise, prepared in tasks:
         cases = []
@@ -326,10 +370,18 @@ def _write_job(folder, sources, tasks, timeout, trusted):
             cases.append({"at": len(values), "names": list(case.kwargs), "tracked": list(case.gradients)})
             values += [tuple(case.args), tuple(case.kwargs.values())]
         call = inspect.getsource(exercise.call) if exercise.call else None
+        parameters = list(inspect.signature(exercise.reference).parameters)
         described.append(
-            {"name": exercise.name, "call": call, "forbidden": list(exercise.from_scratch), "cases": cases}
+            {
+                "name": exercise.name,
+                "call": call,
+                "parameters": parameters,
+                "forbidden": list(exercise.from_scratch),
+                "cases": cases,
+            }
         )
-    limits = {} if trusted else {**LIMITS, "CPU": int((len(tasks) + 1) * timeout + START)}
-    cells = [[source, without_magics(source)] for source in sources]
-    job = {"limits": limits, "cells": cells, "names": [e.name for e, _ in tasks], "tasks": described}
+    limits = {} if trusted else {**LIMITS, "CPU": int((len(tasks) + 4) * timeout + START)}
+    names = [e.name for e, _ in tasks]
+    loads = {"cells": list(sources), "seconds": timeout / 2, "hung": [[cell, times] for cell, times in hung.items()]}
+    job = {"limits": limits, **loads, "names": names, "tasks": described}
     (Path(folder) / "job.frame").write_bytes(frames.pack(job, values))

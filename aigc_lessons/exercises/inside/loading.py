@@ -271,39 +271,40 @@ def _in_blocks(source):
     return statements, troubles
 
 
-def define(cells, seconds, began=lambda cell: None, skip=()):
+def define(cells, seconds, began=lambda cell: None, hung=(), alone=False):
     """Run cells statement by statement in a new module: (namespace, list of Trouble).
 
     A statement that fails is left out, so that a cell that needs the course, which is not here, spoils nothing.
 
     Args:
         cells: the code of each. seconds: for a cell; then its other statements get LEAST each, but definitions and imports.
-        began: called with a cell's number, from 1, before it runs. skip: {number of a cell: how often it hung}; of one that did, only
-            definitions run; of one that did twice, nothing.
+        began: called with a cell's number, from 1, before it runs. hung: pairs (number of a cell, how often it hung); of one that did, only
+            definitions run; of one that did twice, nothing. alone: the course cannot be imported, though it is here.
     """
     module = types.ModuleType("submission")
     sys.modules["submission"] = module
-    run = _Run(module, seconds)
+    run = _Run(module, seconds, alone)
     with _defaults():
         for number, source in enumerate(cells, 1):
             began(number)
-            hung = dict(skip).get(number, 0)
-            if hung < 2:
-                run.cell(number, source, only_definitions=hung == 1)
+            times = dict(hung).get(number, 0)
+            if times < 2:
+                run.cell(number, source, only_definitions=times == 1)
     return module.__dict__, run.troubles
 
 
 class _Run:
     """The state of a run over cells: what failed, what is missing because of it, and the time that is left."""
 
-    def __init__(self, module, seconds):
+    def __init__(self, module, seconds, alone):
         self.module, self.seconds = module, seconds
         self.left = SHARE * seconds
         self.flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         self.troubles, self.unbound = [], set()
-        own = {**vars(builtins), "__import__": _without_the_course}
+        if alone:
+            module.__dict__["__builtins__"] = {**vars(builtins), "__import__": _without_the_course}
         stands = {"display": lambda *args, **kwargs: None, "get_ipython": Notebook, "input": _no_input}
-        module.__dict__.update({"__builtins__": own, **stands})
+        module.__dict__.update(stands)
 
     def cell(self, number, source, only_definitions):
         name = f"cell {number}"
