@@ -298,13 +298,14 @@ def check(arguments):
     with loading.uncompiled():
         space, troubles = _functions(sources, submissions.is_script(path, member))
         for trouble in troubles:
-            print(f"{path.name}: {trouble}")
+            print(f"{path.name}, {trouble}")
         answered, wanted = _asked_for(path, space)
         if not answered:
             return _fail(f"{path} defines none of the exercises. Known: {', '.join(exercises.names())}.")
         results = [exercises.check(name, space[name]) for name in answered]
-    for result in results:
-        print(result, end="\n\n")
+    for name, result in zip(answered, results):
+        lost = f"\n  0 of {exercises.get(name).points} points." if result.code != "correct" else ""
+        print(f"{result}{lost}\n")
     for name in wanted:
         if name not in answered:
             print(f"{name}: not found in this file. It is worth {exercises.get(name).points} points.\n")

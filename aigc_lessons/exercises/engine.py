@@ -11,7 +11,7 @@ import sysconfig
 import textwrap
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -481,11 +481,11 @@ def where(trouble, script=False):
 
 
 def of_a_cell(trouble, script=False):
-    """One sentence on a cell of the learner's own that did not run."""
-    place = where(trouble, script)
-    gap = " " if trouble.code == "syntax" else ": "
-    text = f"{place or 'the file'}{gap}{sentence(trouble)}."
-    return text[0].upper() + text[1:]
+    """One sentence on a cell of the learner's own that did not run, or not as a whole."""
+    if trouble.code != "syntax":
+        return f"{where(trouble, script) or 'one cell'}: {sentence(trouble)}."
+    at = f" (line {trouble.line})" if trouble.line and not script else ""
+    return f"{where(replace(trouble, line=trouble.line * script), script) or 'the code'} {sentence(trouble)}{at}."
 
 
 def _by_the_library(exercise, operator):

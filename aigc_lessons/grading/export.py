@@ -13,6 +13,7 @@ from . import sandbox, submissions
 from .results import grade_one, new_seed
 
 BEGIN = "### BEGIN SOLUTION"
+TIMEOUT = 60.0  # seconds for an exercise on Gradescope, whose machines are small
 # no weights, no pictures
 COURSE_FILES = ("pyproject.toml", "README.md", "LICENSE*", "aigc_lessons/**/*.py", "aigc_lessons/**/*.json")
 
@@ -146,7 +147,7 @@ def main(folder, results, lesson, trust=None):
         problem = "Nothing was graded: this platform lets no sandbox run. Your teacher has to decide."
         submission = replace(submission, problem=problem)
     trusted = bool(no_sandbox) and trust == "--trust"
-    row = grade_one(submission, tasks, 60.0, trusted)
+    row = grade_one(submission, tasks, TIMEOUT, trusted)
     Path(results).write_text(json.dumps(gradescope_results(row, not trusted)), encoding="utf-8")
 
 

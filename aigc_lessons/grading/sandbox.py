@@ -32,6 +32,7 @@ LARGEST = 4_000_000  # bytes of an answer's tensors; the largest right one of al
 LONGEST = 1_000_000  # bytes of its JSON, which takes many times the memory once it is read
 TOTAL = 64_000_000  # bytes that one worker may send
 RESTARTS = 4  # for cells that hang or end the process; then none of the others is run
+CELL = 0.5  # of an exercise's time, for a cell of the learner's own
 GRACE = 2.0  # seconds after which a cell that does not stop by itself is ended from outside
 # bytes, files, processes and threads; AS counts from what Python and torch have mapped when the submission starts, shared memory too
 LIMITS = {"DATA": 3_000_000_000, "AS": 3_000_000_000, "FSIZE": 64_000_000, "NOFILE": 256, "NPROC": 64, "CORE": 0}
@@ -290,7 +291,7 @@ def collect(sources, tasks, folder, timeout, trusted=False, stop=None):
 
     Args:
         sources: the code of its cells. tasks: list of (exercise, prepared cases). folder: an empty one, for the job.
-        timeout: seconds for each exercise; a cell outside of the answers gets half of it. trusted, stop: as in Worker.
+        timeout: seconds for each exercise; a cell outside of the answers gets CELL of it. trusted, stop: as in Worker.
     Raises: RuntimeError: the worker did not start, which is never the submission's fault.
     Exercises after one that hangs or ends the process are run in a new worker, and cells without one that does; the first frame of a case
     counts.
@@ -343,7 +344,7 @@ class _Cell:
 
 def _loaded(worker, timeout, n_cells, at, found):
     """Follow a worker through the cells, each with its deadline: the names of the exercises that it defines."""
-    seconds, last = timeout / 2, 0
+    seconds, last = timeout * CELL, 0
     end = time.monotonic() + loading.SHARE * seconds + timeout + GRACE
     at.deadline = time.monotonic() + timeout
     while True:
@@ -382,6 +383,6 @@ def _write_job(folder, sources, tasks, timeout, trusted, hung):
         )
     limits = {} if trusted else {**LIMITS, "CPU": int((len(tasks) + 4) * timeout + START)}
     names = [e.name for e, _ in tasks]
-    loads = {"cells": list(sources), "seconds": timeout / 2, "hung": [[cell, times] for cell, times in hung.items()]}
+    loads = {"cells": list(sources), "seconds": timeout * CELL, "hung": [[cell, times] for cell, times in hung.items()]}
     job = {"limits": limits, **loads, "names": names, "tasks": described}
     (Path(folder) / "job.frame").write_bytes(frames.pack(job, values))

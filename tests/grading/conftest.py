@@ -20,7 +20,7 @@ def bubblewrap():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """The test of the bank leaves ("bank", (kinds by group, totals)) in its properties."""
+    """The test of the bank leaves ("bank", (kinds by group, totals)) in its properties, that of honest work ("honest", lines)."""
     for reports in terminalreporter.stats.values():
         for report in reports:
             for key, value in getattr(report, "user_properties", ()):
@@ -32,3 +32,10 @@ def pytest_terminal_summary(terminalreporter):
                         terminalreporter.write_line(f"{group:36}{kinds:>8}{good:>16}")
                     for what, count in totals:
                         terminalreporter.write_line(f"{what:52}{count:>8}")
+                if key == "honest" and report.when == "call":
+                    terminalreporter.section("grading: right work, points from check, grade and Gradescope")
+                    terminalreporter.write_line(f"{'':72}{'check':>8}{'grade':>8}{'scope':>8}{'of':>6}")
+                    for what, *points, of in value:
+                        terminalreporter.write_line(f"{what:72}" + "".join(f"{n:>8}" for n in points) + f"{of:>6}")
+                    full = sum(set(points) == {of} for _, *points, of in value)
+                    terminalreporter.write_line(f"{len(value)} kinds, {full} with all points from all three")

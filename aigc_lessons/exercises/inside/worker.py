@@ -73,6 +73,7 @@ def trouble_with(function, error, task, args, kwargs):
     return loading.of(error, *loading.place(error))
 
 
+@loading.uncompiled()
 def main(folder):
     channel = os.dup(1)  # what the submission prints goes nowhere
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -92,7 +93,6 @@ def main(folder):
 
     send({"ready": True})
     limit(job["limits"])
-    loading.uncompiled().__enter__()
     space, troubles = loading.define(
         job["cells"], job["seconds"], lambda cell: send({"cell": cell}), [tuple(pair) for pair in job["hung"]]
     )
