@@ -352,7 +352,7 @@ def _loaded(worker, timeout, n_cells, at, found):
         cell = record.get("cell")
         if type(cell) is int and last < cell <= n_cells:
             at.number = last = cell
-            at.deadline = time.monotonic() + seconds + GRACE
+            at.deadline = time.monotonic() + max(seconds, loading.DEFINES) + GRACE
             continue
         at.number = 0
         defined, told = record.get("defined"), record.get("trouble")

@@ -393,12 +393,14 @@ def _settled(root, found, lessons, lesson):
 
 def _chosen(root, group):
     """{(path, member): Submission} for several files of one learner and lesson."""
-    best = max(place.surely for place, _ in group)
-    named = [(place, s) for place, s in group if place.surely == best or best and place.surely]
+    best = max(place.surely > 0 for place, _ in group)
+    named = [(place, s) for place, s in group if (place.surely > 0) == best]
+    if not best:  # a helper.py beside a notebook
+        named = [(place, s) for place, s in named if not is_script(s.path, s.member)] or named
     copies = {place.stem for place, _ in named}
     ranks = sorted(place.copy for place, _ in named)
     result = {}
-    if len(copies) == 1 and ranks[-1] != ranks[-2:][0] or len(named) == 1:
+    if len(named) == 1 or len(copies) == 1 and ranks[-1] > ranks[-2]:
         last = max(named, key=lambda pair: pair[0].copy)[1]
         others = [s for _, s in group if s is not last]
         names = ", ".join(_below(root, s) for s in others)

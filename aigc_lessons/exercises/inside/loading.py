@@ -25,6 +25,7 @@ import torch
 ANNOTATIONS = __future__.annotations.compiler_flag
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 LEAST = 0.5  # seconds that a statement gets when its cell has used up its time
+DEFINES = 5.0  # seconds that a definition or an import gets at least: some libraries take long to load
 SHARE = 3  # all cells together get this many times what one gets
 MERGED = 12  # blocks that may belong together where a text as a whole cannot be read
 BLOCKS = 5_000  # of them; more are not tried one by one
@@ -319,7 +320,7 @@ class _Run:
                     continue
                 started = time.monotonic()
                 try:
-                    with _at_most(max(left, self.seconds if defines else LEAST)):
+                    with _at_most(max(left, DEFINES if defines else LEAST)):
                         self.statement(part, name)
                 except Late:
                     if not late:
