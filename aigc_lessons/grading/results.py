@@ -74,6 +74,7 @@ def grade_one(submission, tasks, timeout, trusted, stop=None):
         "lesson": submission.lesson,
         "file": submission.file,
         "reason": "",
+        "code": "",
         "note": submission.note,
         "troubles": [],
         "flags": [],
@@ -106,6 +107,7 @@ def grade_one(submission, tasks, timeout, trusted, stop=None):
                 if row["exercises"][-1]["code"] == "library_call":
                     row["flags"].append(f"{exercise.name}: {row['exercises'][-1]['reason']}")
         except Exception as error:  # one submission must not end the run
+            row["code"] = "grader_failed"
             reason = f"{FAILED} {type(error).__name__}. {error if isinstance(error, RuntimeError) else ''}".strip()
     if reason is not None:
         row["reason"] = reason
@@ -159,7 +161,8 @@ def _cause(exercise, code, troubles):
 
 def _erred(exercise, errors, n_cases, code):
     """What to say of an answer that raises."""
-    trouble = code.checked(trouble_of(errors[0]))
+    claim = trouble_of(errors[0])
+    trouble = code.checked(claim)
     kind = type(errors[0]).__name__
     cases = f"{len(errors)} of {n_cases} cases"
     place = where(trouble, code.script)
@@ -167,7 +170,8 @@ def _erred(exercise, errors, n_cases, code):
     if trouble.code == "raises":
         reason = f"It raises {kind} in {cases}{at}."
     elif trouble.code == "signature":
-        unknown = f" with {trouble.name}=, which it does not take" if trouble.name else ""
+        asked = claim.name in re.findall(r"\w+", exercise.signature)
+        unknown = f" with {claim.name}=, which it does not take" if asked else ""
         reason = (
             f"It cannot be called as the exercise calls it{unknown}. Its first line should be: "
             f"def {exercise.signature}: (raises {kind} in {cases})"
@@ -257,7 +261,7 @@ def grade(
             for done in progress(len(running), as_completed(running)):
                 submission, key, print_of = running[done]
                 row = done.result()
-                rows[key] = {**row, "fingerprint": "" if row["reason"].startswith(FAILED) else print_of}
+                rows[key] = {**row, "fingerprint": "" if row["code"] == "grader_failed" else print_of}
                 write_atomically(out / "rows" / f"{key}.json", json.dumps(rows[key]).encode())
         except BaseException:
             stop.set()
