@@ -5,10 +5,12 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 from ..exercises import get, names
 from ..exercises.engine import prepare
+from ..exercises.inside import loading
 from ..files import write_atomically
 from ..settings import COURSE
 from . import sandbox, submissions
@@ -145,7 +147,9 @@ def _stopped(lesson):
 
 def gradescope_results(row, sandboxed):
     """A graded row as Gradescope's results.json wants it: a test an exercise, with its points and its sentence."""
-    output = row["reason"] or ("" if sandboxed else "Graded without a sandbox.")
+    output = row["reason"] or " ".join(
+        [*filter(None, [row["note"], "" if sandboxed else "Graded without a sandbox."]), *row["troubles"]]
+    )
     return {
         "output": output,
         "stdout_visibility": "hidden",
@@ -163,22 +167,28 @@ def gradescope_results(row, sandboxed):
     }
 
 
+def _not_one(found):
+    """What to say where not exactly one file counts."""
+    problem = next((s.problem for s in found if s.problem), None)
+    return problem or f"Hand in one notebook or .py file; there are {len(found)}."
+
+
 def main(folder, results, lesson, trust=None):
     """Grade the one submission in a folder and write results.json: what Gradescope runs. trust: "--trust", or nothing."""
     lesson, folder = int(lesson), Path(folder).resolve()
     tasks = [(get(name), prepare(get(name), new_seed())) for name in names(lesson)]
-    found = submissions.files(folder)
-    problem = next((why for _, why in found if why), None)
-    if problem is None and len(found) != 1:
-        problem = f"Hand in one notebook or .py file; there are {len(found)}."
+    handed_in = submissions.find(folder, {lesson}, lesson, learner="learner")
+    counted = [s for s in handed_in if s.counts]
+    nothing = submissions.Submission("learner", lesson, folder)
+    submission = counted[0] if len(counted) == 1 else replace(nothing, problem=_not_one(counted))
     no_sandbox = sandbox.unavailable()
     if no_sandbox and trust != "--trust":
         problem = "Nothing was graded: this platform lets no sandbox run. Your teacher has to decide."
+        submission = replace(submission, problem=problem)
     trusted = bool(no_sandbox) and trust == "--trust"
-    path = found[0][0] if found else folder
-    # each exercise may hang, after top-level code that took as long, in a worker of its own
-    timeout = min(PATIENCE, WAIT / (2 * len(tasks)) - START)
-    row = grade_one(submissions.Submission("learner", lesson, path, problem, folder), tasks, timeout, trusted)
+    # each exercise may hang, in a worker of its own, after cells that took all the time that they get
+    timeout = min(PATIENCE, (WAIT / len(tasks) - START) / (1 + sandbox.CELL * loading.SHARE))
+    row = grade_one(submission, tasks, timeout, trusted)
     write_atomically(results, json.dumps(gradescope_results(row, not trusted)).encode())
 
 

@@ -44,9 +44,8 @@ def as_csv(rows):
     writer.writerow(["learner", "lesson", "file", "points", "of", *exercises, "reason", "flags", "seconds"])
     for row in rows:
         points = {e["name"]: e["points"] for e in row["exercises"]}
-        reasons = row["reason"] or " | ".join(
-            f"{e['name']}: {e['reason']}" for e in row["exercises"] if e["outcome"] != "correct"
-        )
+        wrong = [f"{e['name']}: {e['reason']}" for e in row["exercises"] if e["outcome"] != "correct"]
+        reasons = row["reason"] or " | ".join([*filter(None, [row.get("note")]), *wrong])
         writer.writerow(
             [
                 cell(row["learner"]),
@@ -80,6 +79,8 @@ def learner_page(learner, rows):
         title = f"Lesson {row['lesson']}" if row["lesson"] else row["file"]
         body += f"<h2>{html.escape(printable(title))}: {row['points']} of {row['of']} points</h2>"
         body += f"<p>{html.escape(printable(row['reason']))}</p>" if row["reason"] else ""
+        for line in filter(None, (row.get("note"), *row.get("troubles", ()))):
+            body += f"<p>{html.escape(printable(line))}</p>"
         lines = [
             (e["name"], f"{e['points']} of {e['of']}", e["outcome"].replace("_", " "), e["reason"])
             for e in row["exercises"]

@@ -23,10 +23,9 @@ from pathlib import Path
 
 import torch
 
-from ..exercises.inside import frames, observing
+from ..exercises.inside import frames, loading, observing
 from ..exercises.inside.observing import Observation
 from ..exercises.inside.scratch import LibraryCall
-from .submissions import without_magics
 from .system_calls import rules
 
 HERE = Path(__file__).parent
@@ -85,6 +84,9 @@ START = 60.0  # seconds for Python and torch to start
 LARGEST = 4_000_000  # bytes of an answer's tensors; the largest right one of all lessons has 41,000
 LONGEST = 1_000_000  # bytes of its JSON, which takes many times the memory once it is read
 TOTAL = 64_000_000  # bytes that one worker may send
+RESTARTS = 4  # for cells that hang or end the process; then none of the others is run
+CELL = 0.5  # of an exercise's time, for a cell of the learner's own
+GRACE = 2.0  # seconds after which a cell that does not stop by itself is ended from outside
 # bytes, files, processes and threads; AS counts from what Python and torch have mapped when the submission starts, shared memory too
 LIMITS = {"DATA": 3_000_000_000, "AS": 3_000_000_000, "FSIZE": 64_000_000, "NOFILE": 256, "NPROC": 64, "CORE": 0}
 # what the kernel does not hold root or a small tmpfs to, looked at from outside every WATCH seconds
@@ -366,9 +368,11 @@ def observed(record, values, case):
         kind = getattr(builtins, name, Exception)
         known = isinstance(kind, type) and issubclass(kind, Exception)
         try:
-            return Observation(error=(kind if known else Exception)(says[:300]))
+            error = (kind if known else Exception)(says[:300])
         except Exception:  # some want other arguments
-            return Observation(error=Exception(says[:300]))
+            error = Exception(says[:300])
+        error.trouble = loading.read(record.get("trouble"))
+        return Observation(error=error)
     given = sent(case)
     if len(values) != 3 or not all(isinstance(v, tuple) for v in values[1:]):
         raise Ended("What it sent is no answer in the agreed form.")
@@ -386,17 +390,32 @@ def sent(case):
     return (*args, *kwargs.values())
 
 
+class Found(dict):
+    """{name of an exercise: what was found}, and `troubles`: list of loading.Trouble, what of the cells did not run.
+
+    hung: {number of a cell that hung or ended the process: its Trouble}; times: {the same number: how often it did}.
+    """
+
+    def __init__(self, values=()):
+        super().__init__(values)
+        self.hung, self.times, self.told = {}, {}, []
+
+    @property
+    def troubles(self):
+        return [*self.hung.values(), *(t for t in self.told if not (t.cell in self.hung and t.code == "time"))]
+
+
 def collect(sources, tasks, timeout, trusted=False, stop=None):
     """Run a submission on exercises: {name: Observations, one a case; or a str, the reason why there are none}.
 
     Args:
         sources: the code of its cells. tasks: list of (exercise, prepared cases).
-        timeout: seconds for its own statements, and for each exercise. trusted, stop: as in Worker.
+        timeout: seconds for each exercise; a cell outside of the answers gets CELL of it. trusted, stop: as in Worker.
     Raises: RuntimeError: the worker did not start, which is never the submission's fault.
     A worker gets the inputs of a case when it is to answer it, and no sooner. Exercises after one that hangs or ends the process are run
-    in a new worker; the first frame of a case counts.
+    in a new worker, and cells without one that does; the first frame of a case counts.
     """
-    found = {}
+    found = Found()
     for group, wide in runs(sources, tasks):
         while group:
             _run(sources, group, wide, timeout, trusted, stop, found)
@@ -422,35 +441,82 @@ def runs(sources, tasks):
 
 def _run(sources, left, wide, timeout, trusted, stop, found):
     """One worker: answers into `found`, and its tasks off the list `left`, until it ends."""
-    current = None
+    current, at = None, _Cell()
     with Worker(wide, trusted, stop) as worker:
         try:
             worker.frame(time.monotonic() + START)
         except Ended as reason:
             raise RuntimeError(f"The sandbox did not start. {reason}") from None
         try:
-            deadline = time.monotonic() + timeout
-            limits = {} if trusted else {**LIMITS, "CPU": int((len(left) + 1) * timeout + START)}
-            cells = [[source, without_magics(source)] for source in sources]
-            job = {"limits": limits, "cells": cells, "names": [e.name for e, _ in left]}
-            worker.send({**job, "scratch": any(e.from_scratch for e, _ in left)}, (), deadline)
-            defined = worker.frame(deadline)[0].get("defined")
-            if not isinstance(defined, list):
-                raise Ended("What it sent is no answer in the agreed form.")
+            worker.send(_job(sources, left, timeout, trusted, found), (), time.monotonic() + timeout)
+            defined = _loaded(worker, timeout, len(sources), at, found)
             while left:
                 current, prepared = left.pop(0)
                 if current.name not in defined:
                     found[current.name] = "absent"
                     continue
                 deadline = time.monotonic() + timeout
-                call = inspect.getsource(current.call) if current.call else None
-                worker.send({"name": current.name, "call": call, "forbidden": list(current.from_scratch)}, (), deadline)
+                worker.send(_task(current), (), deadline)
                 found[current.name] = [_ask(worker, current.name, k, e.case, deadline) for k, e in enumerate(prepared)]
         except Ended as reason:
+            if at.number and sum(found.times.values()) < RESTARTS:  # it was still among the cells
+                found.times[at.number] = found.times.get(at.number, 0) + 1
+                late = time.monotonic() >= at.deadline
+                found.hung[at.number] = loading.Trouble("time" if late else "ended", at.number)
+                return
             for exercise in [current] if current else [e for e, _ in left]:
                 found[exercise.name] = str(reason)
             if current is None:
                 left.clear()
+
+
+class _Cell:
+    """Which cell a worker is at, from 1; 0 before and after."""
+
+    number, deadline = 0, 0.0
+
+
+def _job(sources, tasks, timeout, trusted, found):
+    """What a worker is told first: its limits, the cells and how long each may take."""
+    limits = {} if trusted else {**LIMITS, "CPU": int((len(tasks) + 4) * timeout + START)}
+    return {
+        "limits": limits,
+        "cells": list(sources),
+        "seconds": timeout * CELL,
+        "hung": [[cell, times] for cell, times in found.times.items()],
+        "names": [exercise.name for exercise, _ in tasks],
+        "scratch": any(exercise.from_scratch for exercise, _ in tasks),
+    }
+
+
+def _task(exercise):
+    """What a worker is told of an exercise, before its cases."""
+    return {
+        "name": exercise.name,
+        "call": inspect.getsource(exercise.call) if exercise.call else None,
+        "parameters": list(inspect.signature(exercise.reference).parameters),
+        "forbidden": list(exercise.from_scratch),
+    }
+
+
+def _loaded(worker, timeout, n_cells, at, found):
+    """Follow a worker through the cells, each with its deadline: the names of the exercises that it defines."""
+    seconds, last = timeout * CELL, 0
+    end = time.monotonic() + loading.SHARE * seconds + timeout + GRACE
+    at.deadline = time.monotonic() + timeout
+    while True:
+        record, _ = worker.frame(min(at.deadline, end))
+        cell = record.get("cell")
+        if type(cell) is int and last < cell <= n_cells:
+            at.number = last = cell
+            at.deadline = time.monotonic() + max(seconds, loading.DEFINES) + GRACE
+            continue
+        at.number = 0
+        defined, told = record.get("defined"), record.get("trouble")
+        if not isinstance(defined, list) or not isinstance(told, list):
+            raise Ended("What it sent is no answer in the agreed form.")
+        found.told = [t for t in map(loading.read, told[:20]) if t is not None and t.cell <= n_cells]
+        return defined
 
 
 def _ask(worker, name, number, case, deadline):

@@ -26,7 +26,7 @@ TABLES = {
 
 
 def pytest_terminal_summary(terminalreporter):
-    """The tests of banks leave (one of TABLES, (kinds by group, totals)) in their properties."""
+    """The tests of banks leave (one of TABLES, (kinds by group, totals)) in their properties; those of side doors and honest work, lines."""
     for reports in terminalreporter.stats.values():
         for report in reports:
             for key, value in getattr(report, "user_properties", ()):
@@ -42,3 +42,10 @@ def pytest_terminal_summary(terminalreporter):
                     terminalreporter.section("grading: side doors")
                     for what, count in value:
                         terminalreporter.write_line(f"{what:52}{count:>8}")
+                if key == "honest" and report.when == "call":
+                    terminalreporter.section("grading: right work, points from check, grade and Gradescope")
+                    terminalreporter.write_line(f"{'':72}{'check':>8}{'grade':>8}{'scope':>8}{'of':>6}")
+                    for what, *points, of in value:
+                        terminalreporter.write_line(f"{what:72}" + "".join(f"{n:>8}" for n in points) + f"{of:>6}")
+                    full = sum(set(points) == {of} for _, *points, of in value)
+                    terminalreporter.write_line(f"{len(value)} kinds, {full} with all points from all three")

@@ -30,7 +30,7 @@ from safetensors.torch import save
 import aigc_lessons as al
 from aigc_lessons import cli
 from aigc_lessons.exercises import engine
-from aigc_lessons.exercises.inside import frames, observing
+from aigc_lessons.exercises.inside import frames, loading, observing
 from aigc_lessons.exercises.inside.observing import Observation
 from aigc_lessons.grading import feedback, results, sandbox, submissions
 
@@ -46,6 +46,11 @@ def put(root, *paths, content=b"x = 1"):
         (root / path).write_bytes(content)
 
 
+def nothing(tasks):
+    """What is found in a file that defines no exercise."""
+    return sandbox.Found((exercise.name, "absent") for exercise, _ in tasks)
+
+
 @pytest.fixture
 def collected(monkeypatch):
     """In place of workers, at once: nothing is defined. A list of what was asked: (sources, tasks)."""
@@ -53,7 +58,7 @@ def collected(monkeypatch):
 
     def collect(sources, tasks, timeout, trusted=False, stop=None):
         calls.append((sources, tasks))
-        return {exercise.name: "absent" for exercise, _ in tasks}
+        return nothing(tasks)
 
     monkeypatch.setattr(sandbox, "collect", collect)
     return calls
@@ -148,7 +153,7 @@ def test_a_notebook_is_read_cell_by_cell(tmp_path):
     ],
 )
 def test_what_only_jupyter_understands_is_left_out(source, plain):
-    assert submissions.without_magics(source) == plain
+    assert loading.without_magics(source) == plain
 
 
 def test_flags_name_odd_imports_and_names():
@@ -196,7 +201,7 @@ def test_long_and_deep_code_is_searched_quickly():
         "(" * 900_000,
     ):
         submissions.flags([source])
-        submissions.without_magics(source)
+        loading.without_magics(source)
     assert time.monotonic() - started < 30  # quadratic searches would take hours
 
 
@@ -542,7 +547,7 @@ def test_a_sandbox_that_does_not_start_is_nobodys_zero(tmp_path, monkeypatch, co
     monkeypatch.setattr(sandbox, "rules", lambda: b"")
     (row,) = results.grade(tmp_path / "s", tmp_path / "out")
     assert "The sandbox did not start" in row["reason"] and {e["outcome"] for e in row["exercises"]} == {"not graded"}
-    monkeypatch.setattr(sandbox, "collect", lambda sources, tasks, *rest: {e.name: "absent" for e, _ in tasks})
+    monkeypatch.setattr(sandbox, "collect", lambda sources, tasks, *rest: nothing(tasks))
     (row,) = results.grade(tmp_path / "s", tmp_path / "out")
     assert row["reason"] == "" and {e["outcome"] for e in row["exercises"]} == {"not_attempted"}
 
@@ -731,10 +736,10 @@ def test_no_page_shows_an_input(tmp_path, monkeypatch):
     monkeypatch.setattr(
         sandbox,
         "collect",
-        lambda sources, tasks, *rest: {
-            exercise.name: [telling(exercise, i, expected) for i, expected in enumerate(prepared)]
+        lambda sources, tasks, *rest: sandbox.Found(
+            (exercise.name, [telling(exercise, i, expected) for i, expected in enumerate(prepared)])
             for exercise, prepared in tasks
-        },
+        ),
     )
     put(tmp_path / "s", "anna/12_a.py")
     rows = results.grade(tmp_path / "s", tmp_path / "out")
@@ -818,7 +823,7 @@ def test_one_failure_of_the_judge_does_not_end_the_run(tmp_path, monkeypatch):
     def collect(sources, tasks, *rest):
         if sources == ["bad"]:
             raise ZeroDivisionError("secret numbers")
-        return {exercise.name: "absent" for exercise, _ in tasks}
+        return nothing(tasks)
 
     monkeypatch.setattr(sandbox, "collect", collect)
     put(tmp_path / "s", "anna/12_a.py", "cem/12_a.py")
@@ -838,10 +843,10 @@ def test_a_file_that_may_not_be_read_has_its_row(tmp_path, collected, monkeypatc
     put(tmp_path / "s", "anna/12_a.py", "bo/12_a.py")
     old = submissions.content
 
-    def content(path, root=None):
+    def content(path, *rest):
         if "anna" in path.parts:
             raise PermissionError(13, "Permission denied")
-        return old(path, root)
+        return old(path, *rest)
 
     monkeypatch.setattr(submissions, "content", content)
     anna, bo = results.grade(tmp_path / "s", tmp_path / "out")
@@ -853,7 +858,7 @@ def test_an_interrupt_keeps_what_is_graded_and_does_not_wait(tmp_path, monkeypat
         if sources == ["slow"]:
             assert stop.wait(60)
             raise RuntimeError("stopped")
-        return {exercise.name: "absent" for exercise, _ in tasks}
+        return nothing(tasks)
 
     def interrupted(n, finished):
         assert n == 3
@@ -869,7 +874,7 @@ def test_an_interrupt_keeps_what_is_graded_and_does_not_wait(tmp_path, monkeypat
     assert time.monotonic() - started < 20
     kept = [json.loads(p.read_text())["learner"] for p in (tmp_path / "out" / "rows").iterdir()]
     assert kept == ["anna"]
-    monkeypatch.setattr(sandbox, "collect", lambda sources, tasks, *rest: {e.name: "absent" for e, _ in tasks})
+    monkeypatch.setattr(sandbox, "collect", lambda sources, tasks, *rest: nothing(tasks))
     seen = []
     rows = results.grade(tmp_path / "s", tmp_path / "out", progress=lambda n, finished: seen.append(n) or finished)
     assert [r["learner"] for r in rows] == ["anna", "bo", "cem"] and seen == [2]
@@ -1148,6 +1153,38 @@ def test_from_scratch_leaves_the_library_as_it_was(worker):
         with pytest.raises(worker.scratch.LibraryCall, match="conv_transpose2d"):
             torch.conv_transpose2d(x, weight.transpose(0, 1))
     assert torch.equal(torch.conv2d(x, weight), before) and torch.max_pool2d(x, 2).shape == (2, 3, 2, 3)
+
+
+@pytest.mark.parametrize("forbidden", [("convolution",), ("convolution_transpose",)])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, w: torch.conv2d(x, w),
+        lambda x, w: torch.nn.Conv2d(3, 4, 2)(x),
+        lambda x, w: torch.nn.functional.conv_transpose2d(x, w.transpose(0, 1)),
+        lambda x, w: torch.convolution(x, w, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1),
+        lambda x, w: torch.convolution(x, w.mT.transpose(0, 1), None, [1, 1], [0, 0], [1, 1], True, [0, 0], 1),
+        lambda x, w: torch.conv3d(x[None], w[None].transpose(0, 1)[:1, :, :1]),
+        lambda x, w: torch.nn.functional.max_pool2d(x, 2),
+        lambda x, w: torch.nn.functional.kl_div(x, x, reduction="sum"),  # made of operators that are allowed
+        lambda x, w: torch.nn.functional.layer_norm(x, (6,)),
+        lambda x, w: torch.nn.functional.scaled_dot_product_attention(x, x, x),
+        lambda x, w: torch.nn.functional.unfold(x, 2).softmax(1),
+        lambda x, w: torch.nn.functional.pad(x, (1, 1)).abs_().sort()[0][..., 1:],
+        lambda x, w: torch.fft.rfft2(x).abs() + torch.einsum("nchw,kcij->nkhw", x, w),
+    ],
+)
+def test_the_self_check_sees_what_a_grade_refuses(worker, call, forbidden):
+    x, w = torch.rand(2, 3, 5, 6), torch.rand(4, 3, 2, 3)
+    with engine._Watching(forbidden) as watching:
+        call(x, w)
+    try:
+        with worker.scratch.FromScratch(forbidden):
+            call(x, w)
+        refused = False
+    except worker.scratch.LibraryCall:
+        refused = True
+    assert bool(watching.seen) == refused
 
 
 @pytest.mark.parametrize("how", [{}, {"groups": 3}, {"dilation": 2}, {"stride": (2, 1), "padding": (0, 2)}])

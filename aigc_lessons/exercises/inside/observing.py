@@ -3,6 +3,7 @@
 In the sandbox there is nothing of the course but this folder, so only torch and NumPy are imported here.
 """
 
+import contextlib
 import copy
 from dataclasses import dataclass
 
@@ -32,6 +33,11 @@ def observe(function, args, kwargs, tracked, call=None):
             in `args` or a key of `kwargs` each.
         call: as Exercise.call.
     """
+    with on_the_cpu():
+        return _observe(function, args, kwargs, tracked, call)
+
+
+def _observe(function, args, kwargs, tracked, call):
     given, named, _ = fresh(args, kwargs, tracked, torch.float32, track=False)
     try:
         value = run(function, given, named, call)
@@ -47,6 +53,19 @@ def observe(function, args, kwargs, tracked, call=None):
         except (Exception, SystemExit):
             pass  # works on plain tensors only, NumPy for one: no gradient
     return Observation(value, gradients, None, damaged, inputs)
+
+
+@contextlib.contextmanager
+def on_the_cpu():
+    """New tensors lie on the CPU, as the inputs do, whatever torch.set_default_device was told; afterwards it is as it was."""
+    before = torch.get_default_device()
+    if before.type != "cpu":
+        torch.set_default_device(None)
+    try:
+        yield
+    finally:
+        if torch.get_default_device() != before:
+            torch.set_default_device(None if before.type == "cpu" else before)
 
 
 def fresh(args, kwargs, tracked, dtype, track):
@@ -77,7 +96,8 @@ def kept(value):
     if isinstance(value, (tuple, list)):
         return type(value)(map(kept, value)) if type(value) in (tuple, list) else [kept(item) for item in value]
     if isinstance(value, torch.Tensor):
-        return value.detach().cpu().clone()
+        plain = value.detach().cpu()
+        return plain.clone() if plain.layout == torch.strided else plain.to_dense()
     return value.copy() if isinstance(value, np.ndarray) else value
 
 

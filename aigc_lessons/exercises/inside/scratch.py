@@ -6,6 +6,7 @@ the kernels that were replaced.
 """
 
 import ctypes
+import functools
 import re
 import sys
 
@@ -102,7 +103,11 @@ OF_GRAPHS = r"(create|insert|append|prepend)\w*"
 
 
 class LibraryCall(RuntimeError):
-    """An operator was called that an answer from scratch is to do without; the message is its name."""
+    """An operator was called that an answer from scratch is to do without; `operator` is its name."""
+
+    def __init__(self, operator):
+        super().__init__(f"library call: {operator}")
+        self.operator = operator
 
 
 def allowed(operator, forbidden=()):
@@ -119,6 +124,19 @@ def allowed(operator, forbidden=()):
     name = name if name.startswith("__") else name.removesuffix("_")
     base = re.sub(r"(_backward(_data|_grad_input)?|_copy|_scatter|_inverse|_jvp|_helper)$", "", name)
     return name in ALLOWED or name.startswith(FAMILIES) or base in ALLOWED
+
+
+def word(operator):
+    """What an operator is called without its space, overload and the underscore of those that write in place."""
+    return operator.rpartition("::")[2].partition(".")[0].removesuffix("_")
+
+
+@functools.cache
+def composites(forbidden):
+    """Names of the operators that PyTorch makes of smaller ones and that an answer is to do without: conv2d, kl_div ..."""
+    of_others = lambda name: torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd")
+    refused = [name for name in torch._C._dispatch_get_all_op_names() if not allowed(name, forbidden)]
+    return {name.partition("::")[2].partition(".")[0] for name in refused if of_others(name)}
 
 
 class FromScratch:
@@ -159,10 +177,8 @@ class FromScratch:
 
 
 def _refuse(operator):
-    name = operator.partition("::")[2].partition(".")[0].removesuffix("_")
-
     def refuse(*args, **kwargs):
-        raise LibraryCall(name)
+        raise LibraryCall(word(operator))
 
     return refuse
 

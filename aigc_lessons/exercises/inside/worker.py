@@ -4,19 +4,20 @@ Everything that it says is a claim of the submission's, which shares this proces
 that are right. Only the files beside this one are there, and no right answer among them.
 """
 
-import ast
 import builtins
-import linecache
 import os
 import resource
-import sys
 import types
+from dataclasses import asdict
 from pathlib import Path
 
 import frames
+import loading
 import observing
 import scratch
 import torch
+
+MOST = 20  # troubles of the cells that are told
 
 
 def limit(limits):
@@ -27,34 +28,6 @@ def limit(limits):
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
 
 
-def define(cells):
-    """Run a submission's cells, statement by statement, in a new module: (namespace, what went wrong).
-
-    cells: each a list of ways to read it; the first that is Python counts. A statement that fails is left out, so that a cell that
-    needs the course, which is not here, spoils nothing.
-    """
-    module = types.ModuleType("submission")
-    sys.modules["submission"] = module
-    trouble = []
-    for i, readings in enumerate(cells, 1):
-        name, statements = f"cell {i}", []
-        for source in readings:
-            linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-            try:
-                statements = ast.parse(source).body
-                break
-            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                wrong = f"{name} cannot be read: {type(error).__name__}: {error}"
-        else:
-            trouble.append(wrong)
-        for statement in statements:
-            try:
-                exec(compile(ast.Module([statement], []), name, "exec"), module.__dict__)
-            except (Exception, SystemExit, KeyboardInterrupt) as error:
-                trouble.append(f"{name}, line {statement.lineno}: {type(error).__name__}: {error}")
-    return module.__dict__, trouble
-
-
 def adapter(source):
     """The function that an exercise's `call` is, from its source."""
     if source is None:
@@ -62,6 +35,15 @@ def adapter(source):
     space = {"torch": torch}
     exec(source, space)
     return next(v for v in space.values() if isinstance(v, types.FunctionType))
+
+
+def trouble_with(function, error, parameters, called, args, kwargs):
+    """The loading.Trouble that an error in a call of an answer is. called: by an adapter, with what the signature names."""
+    if isinstance(error, TypeError):
+        unfit = loading.misfit(function, *((tuple(parameters), {}) if called else (args, kwargs)))
+        if unfit is not None:
+            return loading.Trouble("signature", *loading.place(error), unfit)
+    return loading.of(error, *loading.place(error))
 
 
 def asked(inlet):
@@ -81,6 +63,7 @@ def asked(inlet):
         yield frames.unpack(text, data)
 
 
+@loading.uncompiled()
 def main():
     inlet, channel = os.dup(0), os.dup(1)  # what the submission reads and prints comes from and goes nowhere
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -101,34 +84,37 @@ def main():
     limit(job["limits"])
     if job["scratch"]:
         scratch.close_side_ways()
-    space, trouble = define(job["cells"])
+    hung = [tuple(pair) for pair in job["hung"]]
+    space, troubles = loading.define(job["cells"], job["seconds"], lambda cell: send({"cell": cell}), hung)
     send(
         {
             "defined": [name for name in job["names"] if callable(space.get(name))],
-            "trouble": [t[:300] for t in trouble[:5]],
+            "trouble": [asdict(trouble) for trouble in troubles[:MOST]],
         }
     )
-    name = call = forbidden = None
+    task = call = forbidden = None
     for record, values in questions:
         if "case" in record:
-            send(*respond(space.get(name), name, call, record, values))
+            send(*respond(space.get(task["name"]), task, call, record, values))
             continue
-        name, call = record["name"], adapter(record["call"])
+        task, call = record, adapter(record["call"])
         if record["forbidden"] and record["forbidden"] != forbidden:
             forbidden = record["forbidden"]
             scratch.FromScratch(forbidden).for_good()
 
 
-def respond(function, name, call, case, values):
+def respond(function, task, call, case, values):
     """What a function does with a case, as (record, *values) to send."""
     args, kwargs = values[0], dict(zip(case["names"], values[1]))
     seen = observing.observe(function, args, kwargs, tuple(case["tracked"]), call)
-    said = {"name": name, "case": case["case"]}
+    said = {"name": task["name"], "case": case["case"]}
     if isinstance(seen.error, scratch.LibraryCall):
-        return ({**said, "library": str(seen.error)},)
+        return ({**said, "library": seen.error.operator},)
     if seen.error is not None:
         kind = type(seen.error).__name__
-        return ({**said, "error": kind if hasattr(builtins, kind) else "Exception", "says": str(seen.error)[:300]},)
+        trouble = trouble_with(function, seen.error, task["parameters"], call is not None, args, kwargs)
+        error = {"error": kind if hasattr(builtins, kind) else "Exception", "says": str(seen.error)[:300]}
+        return ({**said, **error, "trouble": asdict(trouble)},)
     try:
         frames.pack({}, (seen.value, tuple(seen.gradients), seen.inputs))
     except Exception as error:  # a value that cannot be written
