@@ -3,11 +3,8 @@
 import csv
 import io
 import json
-import os
 import re
-import signal
 import subprocess
-import sys
 import time
 import unicodedata
 from collections import Counter
@@ -60,23 +57,6 @@ def folder(tmp_path):
     subprocess.run(["rm", "-rf", str(tmp_path)], check=True)  # shutil.rmtree cannot go as deep
 
 
-@pytest.fixture
-def killed(bubblewrap, folder, monkeypatch):
-    """The folder for temporary files of the machine, after a grader in the middle of its work was killed."""
-    temporary = folder / "temporary"
-    temporary.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    code = (
-        "import time; from aigc_lessons.grading import sandbox\n"
-        f"with sandbox.Worker() as worker: worker.frame(time.monotonic() + {START}); print(flush=True); time.sleep(600)"
-    )
-    environment = {**os.environ, "TMPDIR": str(temporary)}
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as running:
-        running.stdout.readline()
-        running.send_signal(signal.SIGKILL)
-    return temporary
-
-
 def hidden(text):
     """The characters of a text that nobody sees, or that turn what is around them."""
     kinds = ("Cf", "Cc", "Co", "Cs", "Zl", "Zp")
@@ -89,7 +69,10 @@ def formulas(text):
     return [piece for piece in re.split(r"[;\t\r\n]", text) if re.match(r"[\s\"]*[=+@＝＋＠-]", piece)]
 
 
-def test_nobody_spoils_the_grades_of_others(folder, killed, monkeypatch, record_property, capsys):
+def test_nobody_spoils_the_grades_of_others(bubblewrap, folder, monkeypatch, record_property, capsys):
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
     monkeypatch.setattr(submissions, "MOST", abuse.MOST)
     root, out, outside = folder / "submissions", folder / "out", folder / "outside"
     for path, content in abuse.honest().items():
@@ -153,7 +136,7 @@ def test_nobody_spoils_the_grades_of_others(folder, killed, monkeypatch, record_
     unseen = {name: hidden(text) for name, text in shown.items() if hidden(text)}
     computed = formulas(shown["grades.csv"])
     spoilt = [who for who in alone if without_time(alone[who]) != without_time(rows[who])]
-    changed = [*killed.iterdir()] + [
+    changed = [*temporary.iterdir()] + [
         p for p in folder.iterdir() if p.name not in ("submissions", "out", "outside", "alone", "temporary")
     ]
     changed += [p for p in out.rglob("*") if ".part" in p.name]

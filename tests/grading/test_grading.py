@@ -185,7 +185,7 @@ def test_the_courses_own_cells_are_not_flagged_and_their_words_hide_nothing():
     for path in sorted((ROOT / "exercises").glob("*.ipynb")):
         assert submissions.flags(submissions.read(path)) == []
     setup = submissions.read(ROOT / "exercises" / "12_convolution.ipynb")[0]
-    assert "import os" not in setup and "os, subprocess" in setup
+    assert "import os\n" in setup
     assert "imports os" in submissions.flags([setup + "\nos.remove('x')"])
 
 
@@ -881,7 +881,7 @@ def test_an_interrupt_keeps_what_is_graded_and_does_not_wait(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_loses_no_finished_grade(bubblewrap, tmp_path, monkeypatch, how):
+def test_a_killed_run_loses_no_finished_grade(bubblewrap, tmp_path, how):
     root, out = tmp_path / "s", tmp_path / "out"
     put(root, "anna/12_a.ipynb", "bo/12_a.ipynb", content=b"no notebook")
     put(root, "cem/12_a.py", content=b"while True: pass")
@@ -911,11 +911,9 @@ def test_a_killed_run_loses_no_finished_grade(bubblewrap, tmp_path, monkeypatch,
     stamps = {p: p.stat().st_mtime_ns for p in (out / "rows").glob("*.json")}
     assert len(stamps) == 2
     put(root, "cem/12_a.py", content=b"\xff")
-    left = list(tmp_path.glob(f"{results.JOBS}*"))
-    assert len(left) == (how == signal.SIGKILL)  # the next run clears up what this one could not
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {"s", "out"}  # nothing in the folder for temporary files
     rows = results.grade(root, out, timeout=300.0)
-    assert not list(tmp_path.glob(f"{results.JOBS}*")) and not list(out.rglob("*.part"))
+    assert not list(out.rglob("*.part"))
     assert [r["learner"] for r in rows] == ["anna", "bo", "cem"]
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps and len(list((out / "rows").glob("*.json"))) == 3
 
@@ -1085,15 +1083,14 @@ def worker():
 
 def graded(worker, exercise, prepared, function):
     """The entry of an answer that goes through everything but another process."""
-    call = inspect.getsource(exercise.call) if exercise.call else None
-    found = []
+    found, task = [], sandbox._task(exercise)
     forbidden = exercise.from_scratch
     with worker.scratch.FromScratch(forbidden) if forbidden else contextlib.nullcontext():
         for number, expected in enumerate(prepared):
             case = expected.case
             asked = {"case": number, "names": list(case.kwargs), "tracked": list(case.gradients)}
             given = frames.unpack(*parts(frames.pack(asked, [tuple(case.args), tuple(case.kwargs.values())])))
-            record, *values = worker.respond(function, exercise.name, worker.adapter(call), *given)
+            record, *values = worker.respond(function, task, worker.adapter(task["call"]), *given)
             found.append(sandbox.observed(*frames.unpack(*parts(frames.pack(record, values))), case))
     return results._judged(exercise, prepared, found)
 
@@ -1164,14 +1161,14 @@ def test_from_scratch_leaves_the_library_as_it_was(worker):
         lambda x, w: torch.nn.functional.conv_transpose2d(x, w.transpose(0, 1)),
         lambda x, w: torch.convolution(x, w, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1),
         lambda x, w: torch.convolution(x, w.mT.transpose(0, 1), None, [1, 1], [0, 0], [1, 1], True, [0, 0], 1),
-        lambda x, w: torch.conv3d(x[None], w[None].transpose(0, 1)[:1, :, :1]),
+        lambda x, w: torch.conv3d(x[:, :, None], w[:, :, None]),
         lambda x, w: torch.nn.functional.max_pool2d(x, 2),
         lambda x, w: torch.nn.functional.kl_div(x, x, reduction="sum"),  # made of operators that are allowed
         lambda x, w: torch.nn.functional.layer_norm(x, (6,)),
         lambda x, w: torch.nn.functional.scaled_dot_product_attention(x, x, x),
         lambda x, w: torch.nn.functional.unfold(x, 2).softmax(1),
         lambda x, w: torch.nn.functional.pad(x, (1, 1)).abs_().sort()[0][..., 1:],
-        lambda x, w: torch.fft.rfft2(x).abs() + torch.einsum("nchw,kcij->nkhw", x, w),
+        lambda x, w: torch.fft.rfft2(x).abs().sum() + torch.einsum("nchw,kcij->nkhw", x, w),
     ],
 )
 def test_the_self_check_sees_what_a_grade_refuses(worker, call, forbidden):
