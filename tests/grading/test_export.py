@@ -184,7 +184,7 @@ def test_gradescopes_runner_grades_with_what_is_installed(bubblewrap, autograder
         ({"12.ipynb": bank.as_notebook([]).decode()}, 0, ""),
         ({}, 0, "there are 0"),
         ({"notes.txt": "12"}, 0, "there are 0"),
-        ({"12.ipynb": "{}", "12.py": ""}, 0, "there are 2"),
+        ({"12.ipynb": "{}", "12.py": ""}, 0, "There are 2 files"),
         ({"12.ipynb": "{"}, 0, "not a whole notebook"),
         ({"12.py": "\ud8ff"}, 0, "not text in UTF-8"),
         ({"__MACOSX/._12.py": "x", "12.py": bank.answer("receptive_field", bank.RIGHT["receptive_field"])}, True, ""),
