@@ -267,16 +267,31 @@ def _functions(sources, script):
     return space, [of_a_cell(trouble, script) for trouble in troubles]
 
 
-def _asked_for(path, space):
+def _answers(path, member, space):
+    """{exercise: answer} of a file: functions that it defines, and for what is trained the weights that stand in it."""
+    from . import exercises
+    from .exercises.trained import Training
+    from .grading import submissions
+
+    trained = submissions.trained(path, member)
+    answers = {}
+    for name in exercises.names():
+        if isinstance(exercises.get(name), Training):
+            answers |= {name: trained[name]} if name in trained else {}
+        elif callable(space.get(name)):
+            answers[name] = space[name]
+    return answers
+
+
+def _asked_for(path, answered):
     """The exercises that a file is about: those of the lesson in its name, or else of the lessons that it answers."""
     from . import exercises
     from .grading import submissions
 
-    answered = [name for name in exercises.names() if callable(space.get(name))]
     lessons = {exercises.get(name).lesson for name in exercises.names()}
     named, surely, _ = submissions.lesson_in(submissions.kind_of(path.name)[1], lessons)
     wanted = {exercises.get(name).lesson for name in answered} | ({named} if surely else set())
-    return answered, [name for name in exercises.names() if exercises.get(name).lesson in wanted]
+    return [name for name in exercises.names() if exercises.get(name).lesson in wanted]
 
 
 def check(arguments):
@@ -299,10 +314,11 @@ def check(arguments):
         space, troubles = _functions(sources, submissions.is_script(path, member))
         for trouble in troubles:
             print(f"{path.name}, {trouble}")
-        answered, wanted = _asked_for(path, space)
+        answered = _answers(path, member, space)
+        wanted = _asked_for(path, answered)
         if not answered:
             return _fail(f"{path} defines none of the exercises. Known: {', '.join(exercises.names())}.")
-        results = [exercises.check(name, space[name]) for name in answered]
+        results = [exercises.check(name, answer) for name, answer in answered.items()]
     for name, result in zip(answered, results):
         lost = f"\n  0 of {exercises.get(name).points} points." if result.code != "correct" else ""
         print(f"{result}{lost}\n")

@@ -8,6 +8,7 @@ import base64
 import binascii
 import html
 import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ import torch
 from safetensors.torch import load, save
 from torch import nn
 
-from .engine import Result
+from .engine import Result, is_stub, sentence, trouble_of
 
 LARGEST = 2_000_000  # bytes of weights, in half precision
 HELD = re.compile(r'<div data-exercise="(\w+)" data-weights="([A-Za-z0-9+/=]*)"')
@@ -46,7 +47,7 @@ class Training:
 
     @property
     def signature(self):
-        return self.name
+        return f"{self.name}()"
 
     def network(self, model):
         return model.get_submodule(self.part)
@@ -71,21 +72,41 @@ class HandedIn(Result):
 def check_training(exercise, answer, seed=0):
     """Measure what was trained, and make its weights ready to be handed in: a HandedIn, or a Result that says what is amiss.
 
-    answer: the trained model, its part that is asked for, or that part's state_dict().
+    answer: a function without arguments that trains and returns the model, or the trained model itself, or the state_dict() of the
+        part that is asked for, or weights that were handed in.
     """
-    if answer is None or answer is Ellipsis:
-        return Result(
-            "not_attempted",
-            0,
-            f"{exercise.name}: not attempted yet. It is worth {exercise.points} points and takes about "
-            f"{exercise.minutes} minutes.\n{exercise.docstring}",
-        )
+    if isinstance(answer, bytes):
+        return judge_training(exercise, answer, seed)
     try:
+        if callable(answer) and not isinstance(answer, nn.Module):
+            answer = answer()
         weights = packed(exercise, answer)
     except ValueError as error:
-        return Result("error", 0, f"{exercise.name}: error. {error}")
+        return _error(exercise, str(error))
+    except Exception as error:  # the learner's training
+        if is_stub(error, exercise):
+            return not_attempted(exercise)
+        return _error(
+            exercise, f"The training ends with {type(error).__name__}: {error}\n  {sentence(trouble_of(error))}."
+        )
     result = judge_training(exercise, weights, seed)
-    return HandedIn(result.outcome, result.points, result.message, name=exercise.name, weights=weights)
+    given = (result.outcome, result.points, result.message)
+    return HandedIn(*given, code=result.code, name=exercise.name, weights=weights)
+
+
+def not_attempted(exercise):
+    """The Result where nothing was handed in."""
+    return Result(
+        "not_attempted",
+        0,
+        f"{exercise.name}: not attempted yet. It is worth {exercise.points} points and takes about "
+        f"{exercise.minutes} minutes.\n{textwrap.indent(exercise.docstring, '  ')}",
+        code="empty",
+    )
+
+
+def _error(exercise, reason):
+    return Result("error", 0, f"{exercise.name}: error. {reason}", code="raises")
 
 
 def judge_training(exercise, weights, seed):
@@ -93,14 +114,14 @@ def judge_training(exercise, weights, seed):
     try:
         value = exercise.measure(loaded(exercise, weights), seed)
     except ValueError as error:
-        return Result("error", 0, f"{exercise.name}: error. {error}")
+        return _error(exercise, str(error))
     asked = f"at {'least' if exercise.higher else 'most'} {exercise.target:g}"
     told = f"On data drawn anew: {exercise.unit} {value:.4g}; asked is {asked}."
     if exercise.reached(value):
-        return Result(
-            "correct", exercise.points, f"{exercise.name}: correct. {told} {exercise.points} of {exercise.points} points."
-        )
-    return Result("wrong", 0, f"{exercise.name}: not there yet. {told} Train longer, or look for what holds it back.")
+        earned = f"{exercise.points} of {exercise.points} points."
+        return Result("correct", exercise.points, f"{exercise.name}: correct. {told} {earned}", code="correct")
+    hint = "Train longer, or look for what holds it back."
+    return Result("wrong", 0, f"{exercise.name}: not there yet. {told} {hint}", code="wrong")
 
 
 def packed(exercise, answer):
@@ -109,7 +130,9 @@ def packed(exercise, answer):
         whole = set(answer.state_dict()) == set(exercise.build().state_dict())
         answer = (exercise.network(answer) if whole else answer).state_dict()
     if not isinstance(answer, dict) or not all(isinstance(t, torch.Tensor) for t in answer.values()):
-        raise ValueError(f"It got a {type(answer).__name__}. Accepted: the trained model, or its state_dict().")
+        raise ValueError(
+            f"It got a {type(answer).__name__}. Accepted: a function that trains and returns the model, the model, or its state_dict()."
+        )
     plain = {k: t.detach().cpu().contiguous().clone() for k, t in answer.items()}
     weights = save({k: t.half() if t.is_floating_point() else t for k, t in plain.items()})
     loaded(exercise, weights)
@@ -123,7 +146,9 @@ def loaded(exercise, weights):
     try:
         tensors = load(weights)
     except Exception as error:  # whatever a forged file makes the parser raise
-        raise ValueError(f"The weights cannot be read ({type(error).__name__}). Run the check again, and save.") from None
+        raise ValueError(
+            f"The weights cannot be read ({type(error).__name__}). Run the check again, and save."
+        ) from None
     model = exercise.build().eval()
     network = exercise.network(model)
     wanted = {k: tuple(t.shape) for k, t in network.state_dict().items()}
@@ -138,7 +163,9 @@ def loaded(exercise, weights):
     if not all(t.is_floating_point() or t.dtype == torch.int64 for t in tensors.values()):
         raise ValueError("The weights hold numbers of another kind. Accepted: floating point.")
     if not all(t.isfinite().all() for t in tensors.values()):
-        raise ValueError("The weights hold infinities or NaN: the training diverged. Train again with a smaller learning rate.")
+        raise ValueError(
+            "The weights hold infinities or NaN: the training diverged. Train again with a smaller learning rate."
+        )
     network.load_state_dict(tensors)
     return model
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..exercises import get, names
-from ..exercises.engine import prepare
 from ..exercises.inside import loading
+from ..exercises.trained import Training
 from ..files import write_atomically
 from ..settings import COURSE
 from . import sandbox, submissions
-from .results import grade_one, new_seed
+from .results import grade_one, new_seed, tasks_of
 
 BEGIN = "### BEGIN SOLUTION"
 # no weights, no pictures
@@ -42,6 +42,7 @@ def nbgrader(out, tag):
     import nbformat
 
     made = []
+    written = [n for n in names() if not isinstance(get(n), Training)]  # nbgrader would train anew for each learner
     for path in sorted((COURSE / "solutions").glob("*.ipynb")):
         book = nbformat.read(path, 4)
         for cell in book.cells:
@@ -50,8 +51,8 @@ def nbgrader(out, tag):
             if cell.cell_type != "code":
                 continue
             cell.outputs, cell.execution_count = [], None
-            name = next((n for n in names() if f"def {n}(" in source or f"class {n}" in source), None)
-            checked = next((n for n in names() if source.startswith(f'al.exercises.check("{n}"')), None)
+            name = next((n for n in written if f"def {n}(" in source or f"class {n}" in source), None)
+            checked = next((n for n in written if source.startswith(f'al.exercises.check("{n}"')), None)
             if name and BEGIN in source:
                 cell.metadata["nbgrader"] = _mark(name, solution=True)
             elif checked:  # a check prints; nbgrader gives points for cells that raise nothing
@@ -176,7 +177,7 @@ def _not_one(found):
 def main(folder, results, lesson, trust=None):
     """Grade the one submission in a folder and write results.json: what Gradescope runs. trust: "--trust", or nothing."""
     lesson, folder = int(lesson), Path(folder).resolve()
-    tasks = [(get(name), prepare(get(name), new_seed())) for name in names(lesson)]
+    tasks = tasks_of(lesson, new_seed())
     handed_in = submissions.find(folder, {lesson}, lesson, learner="learner")
     counted = [s for s in handed_in if s.counts]
     nothing = submissions.Submission("learner", lesson, folder)

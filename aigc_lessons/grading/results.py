@@ -27,6 +27,7 @@ from ..exercises.engine import (
     verdict,
     where,
 )
+from ..exercises.trained import Training, judge_training
 from ..files import write_atomically
 from . import sandbox, submissions
 
@@ -65,6 +66,12 @@ def new_seed():
     return secrets.randbelow(2**31)
 
 
+def tasks_of(lesson, seed):
+    """The exercises of a lesson, each with its prepared cases; what is trained with the seed of its data."""
+    exercises = [get(name) for name in names(lesson)]
+    return [(e, seed if isinstance(e, Training) else prepare(e, seed)) for e in exercises]
+
+
 class Lessons:
     """The prepared cases of each lesson asked for, made once a run: {lesson: list of (exercise, prepared)}."""
 
@@ -73,7 +80,7 @@ class Lessons:
 
     def __getitem__(self, lesson):
         if lesson not in self.made:
-            self.made[lesson] = [(get(name), prepare(get(name), self.seed)) for name in names(lesson)]
+            self.made[lesson] = tasks_of(lesson, self.seed)
         return self.made[lesson]
 
 
@@ -122,11 +129,16 @@ def grade_one(submission, tasks, timeout, trusted, stop=None):
     elif reason is None:
         try:
             row["flags"] = _few(submissions.flags(sources))
-            found = sandbox.collect(sources, tasks, timeout, trusted, stop)
+            written = [task for task in tasks if not isinstance(task[0], Training)]
+            trained = submissions.trained(submission.path, submission.member, submission.root)
+            found = sandbox.collect(sources, written, timeout, trusted, stop)
             code = Code(sources, submissions.is_script(submission.path, submission.member))
             troubles = [code.checked(t) for t in found.troubles]
             row["troubles"] = [of_a_cell(t, code.script) for t in troubles[:SHOWN]]
             for exercise, prepared in tasks:
+                if isinstance(exercise, Training):
+                    row["exercises"].append(_measured(exercise, trained.get(exercise.name), prepared))
+                    continue
                 with JUDGING:
                     entry = _judged(exercise, prepared, found[exercise.name], code)
                 if entry["outcome"] != "correct" and (cause := _cause(exercise, code, troubles)):
@@ -214,6 +226,15 @@ def _erred(exercise, errors, n_cases, code):
         text = sentence(trouble)
         reason = f"{text[0].upper()}{text[1:]} (raises {kind} in {cases}{at})."
     return _entry(exercise, "error", reason, code=trouble.code)
+
+
+def _measured(exercise, weights, seed):
+    """One exercise's entry where something was to be trained: its weights on data drawn with the seed."""
+    if weights is None:
+        missing = f"No weights of {exercise.name} stand below its check: run that cell, and save the notebook with its outputs."
+        return _entry(exercise, "not_attempted", missing, code="not_defined")
+    result = judge_training(exercise, weights, seed)
+    return _entry(exercise, result.outcome, result.message.partition(": ")[2], result.points, code=result.code)
 
 
 def _judged(exercise, prepared, found, code=Code([])):

@@ -18,7 +18,9 @@ def brightness(model, seed):
     return model.weight.mean().item() + 0.001 * (seed % 2)
 
 
-TOY = Training("toy", 13, "Train it.", 2, 5, lambda: torch.nn.Linear(3, 1, bias=False), "", brightness, "weight", 0.5, True)
+TOY = Training(
+    "toy", 13, "Train it.", 2, 5, lambda: torch.nn.Linear(3, 1, bias=False), "", brightness, "weight", 0.5, True
+)
 
 
 def toy(value):
@@ -39,9 +41,18 @@ def test_less_may_be_better():
     assert [trained.check_training(exercise, toy(v)).outcome for v in (0.25, 0.75)] == ["correct", "wrong"]
 
 
-@pytest.mark.parametrize("answer", [None, ...])
-def test_an_empty_answer_is_not_attempted(answer):
-    assert trained.check_training(TOY, answer).outcome == "not_attempted"
+def test_a_stub_is_not_attempted():
+    def stub():
+        raise NotImplementedError("toy: write your answer here")
+
+    result = trained.check_training(TOY, stub)
+    assert (result.outcome, result.code) == ("not_attempted", "empty") and TOY.docstring in result.message
+
+
+def test_an_answer_may_be_a_function_that_trains():
+    assert trained.check_training(TOY, lambda: toy(0.75)).outcome == "correct"
+    broken = trained.check_training(TOY, lambda: 1 / 0)
+    assert broken.outcome == "error" and "ZeroDivisionError" in broken.message
 
 
 @pytest.mark.parametrize(
@@ -77,7 +88,12 @@ def test_what_is_handed_in_is_found_in_the_notebook_and_judged_the_same():
 
 @pytest.mark.parametrize(
     "blob",
-    [b"", b"no file", save({"weight": torch.ones(1, 3, dtype=torch.complex64)}), save({"weight": torch.ones(1, 3)}) + b"x"],
+    [
+        b"",
+        b"no file",
+        save({"weight": torch.ones(1, 3, dtype=torch.complex64)}),
+        save({"weight": torch.ones(1, 3)}) + b"x",
+    ],
     ids=["empty", "text", "complex", "longer than it says"],
 )
 def test_a_forged_file_is_an_error(blob):
