@@ -65,8 +65,8 @@ class Images(HTMLParser):
 
 
 def test_the_lessons_exist():
-    assert {"00", "11", "12", "13"} <= {path.stem[:2] for path in LESSONS}
-    assert {"11", "12", "13"} <= {path.stem[:2] for path in SOLUTIONS}
+    assert {"00", "11", "12", "13", "14"} <= {path.stem[:2] for path in LESSONS}
+    assert {"11", "12", "13", "14"} <= {path.stem[:2] for path in SOLUTIONS}
     names = {path.name for path in LESSONS}
     assert {path.name for path in SOLUTIONS} <= names, "a solution bears the name of its lesson"
 
