@@ -341,7 +341,7 @@ def link_faults(sources):
         for text in re.findall(r"(?<!!)\[([^\]]*)\]\(", source) + re.findall(r"<a [^>]*>(.*?)</a>", source):
             if re.fullmatch(NO_WORDS, text.strip().lower()) or len(re.findall(r"[A-Za-z]", text)) < 3 or "://" in text:
                 yield f"the link [{text}]: its words are to say where it leads"
-        bare = re.findall(r"(?<![(\"<\w])https?://\S+", source)
+        bare = re.findall(r"(?<![(\"<\w=])https?://\S+", source)
         yield from (f"{address}: a link needs words, [words](address)" for address in bare)
 
 
