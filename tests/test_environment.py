@@ -25,8 +25,9 @@ PACKAGE_OF = {
     "skimage": "scikit-image",
     "yaml": "pyyaml",
     "IPython": "ipywidgets",
+    "traitlets": "ipywidgets",
     "tomllib": "tomli",  # under Python 3.10
-}  # ipywidgets requires ipython, of which only `display` is used
+}  # ipywidgets requires ipython and traitlets; of the first only `display` is used
 NAMED_BY_THE_OWNER = {
     "jupyterlab",
     "torch",

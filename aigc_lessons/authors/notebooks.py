@@ -157,7 +157,7 @@ def run(path):
 def setup(path):
     """The source of the setup cell of the notebook at `path`: SETUP, and whose words are meant, if it has words."""
     texts = path.parent / "texts" / f"{path.stem}.toml"
-    return f"{SETUP}\nal.lesson({int(path.stem[:2])})" if texts.exists() else SETUP
+    return f"{SETUP}\n\nal.lesson({int(path.stem[:2])})" if texts.exists() else SETUP
 
 
 def set_setup(path):

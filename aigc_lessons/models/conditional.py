@@ -24,6 +24,9 @@ from .vae import decoder_network, encoder_network
 class CGAN(nn.Module):
     """A DCGAN conditioned on the class by concatenation: behind the noise, and as constant channels behind the picture.
 
+    The discriminator has spectral norm (Miyato et al. 2018) in place of batch norm: with batch norm it collapsed on flat colours,
+    where a batch of fakes is known by its mean.
+
     Source: Mirza and Osindero 2014, Conditional Generative Adversarial Nets.
 
     Args:
@@ -39,7 +42,7 @@ class CGAN(nn.Module):
         width=32,
         ema_decay=0.995,
         lr=2e-3,
-        betas=(0.5, 0.999),
+        betas=(0.0, 0.9),
     ):
         super().__init__()
         check_counts("CGAN", latent_dim=latent_dim, width=width, n_classes=n_classes)
@@ -51,7 +54,9 @@ class CGAN(nn.Module):
             betas,
         )
         self.generator = initialize(generator_network(image_shape, latent_dim + n_classes, width))
-        self.discriminator = initialize(discriminator_network(image_shape, width, extra_channels=n_classes))
+        self.discriminator = discriminator_network(
+            image_shape, width, norm=nn.Identity, wrap=spectral_norm, extra_channels=n_classes
+        )
         self.ema_decay, self.generator_ema = ema_decay, averaged(self.generator, ema_decay)
 
     def begin(self, images):
@@ -130,7 +135,7 @@ class ProjectionDiscriminator(nn.Module):
 
     def __init__(self, image_shape, n_classes, width):
         super().__init__()
-        layers = discriminator_network(image_shape, width, norm=lambda channels: nn.Identity(), wrap=spectral_norm)
+        layers = discriminator_network(image_shape, width, norm=nn.Identity, wrap=spectral_norm)
         self.features = nn.Sequential(*layers[:-2])
         n_features = channel_plan(image_shape, width)[0]
         self.embedding = spectral_norm(nn.Embedding(n_classes, n_features))

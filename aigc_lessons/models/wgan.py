@@ -55,7 +55,7 @@ class WGAN(nn.Module):
         self.generator = initialize(generator_network(image_shape, latent_dim, width))
         wrap = spectral_norm if constraint == "spectral" else lambda layer: layer
         # No batch norm: each picture's score must depend on that picture alone, or its gradient means nothing.
-        self.critic = discriminator_network(image_shape, width, norm=lambda channels: nn.Identity(), wrap=wrap)
+        self.critic = discriminator_network(image_shape, width, norm=nn.Identity, wrap=wrap)
         self.ema_decay, self.generator_ema = ema_decay, averaged(self.generator, ema_decay)
 
     def optimizers(self):

@@ -36,14 +36,20 @@ def mask_editor(image, alt="", on_change=None, start=None, key=None):
     >>> editor = mask_editor(cat, alt="A cat, its hole filled by the U-Net", on_change=lambda mask: model.restore(cat, mask))
     """
     texts = words("mask_editor", alt, key, "A picture with a hole to draw")
+    image = one_picture(image, "mask_editor")
+    return MaskEditor(image, texts, on_change, start)
+
+
+def one_picture(image, who):
+    """(1, C, H, W) of (C, H, W) or (1, C, H, W). Raises for anything else."""
     image = image[None] if isinstance(image, torch.Tensor) and image.ndim == 3 else image
-    _check_drawable(image, "mask_editor")
+    _check_drawable(image, who)
     if len(image) != 1 or min(image.shape[-2:]) < 2:
         raise ValueError(
-            f"mask_editor got images of shape {tuple(image.shape)}. Accepted: one, (C, H, W) or (1, C, H, W), "
+            f"{who} got images of shape {tuple(image.shape)}. Accepted: one, (C, H, W) or (1, C, H, W), "
             "of at least 2 x 2 pixels. For the first of a batch: images[:1]."
         )
-    return MaskEditor(image, texts, on_change, start)
+    return image
 
 
 class MaskEditor(ipywidgets.VBox):
@@ -61,7 +67,7 @@ class MaskEditor(ipywidgets.VBox):
         self.alt, self.caption = texts
         self._on_change, self._mask, self._place, self._past = on_change, known, middle, deque(maxlen=200)
         self._scale = _zoom(image) * SHARP
-        self._pixels = self._enlarged(to_pixels(image.expand(-1, 3, -1, -1))[0])
+        self._pixels = enlarge(to_pixels(image.expand(-1, 3, -1, -1))[0], self._scale)
         ranges = {
             "row": (middle[0], 0, h - 1),
             "column": (middle[1], 0, w - 1),
@@ -137,7 +143,7 @@ class MaskEditor(ipywidgets.VBox):
     def _show(self, mask, undoable=True):
         """Make `mask` the present one; ask on_change about it if it is another."""
         before, self._mask = self._mask, mask
-        self.screen.value = _html(self._drawn(brush=True))
+        self.screen.value = narrow(self._drawn(brush=True))
         if torch.equal(mask, before):
             return
         if undoable:
@@ -154,7 +160,7 @@ class MaskEditor(ipywidgets.VBox):
     def _answer(self):
         answer = self._on_change(self.mask)
         one = isinstance(answer, torch.Tensor) and (answer.ndim == 3 or len(answer) == 1)
-        return _html(
+        return narrow(
             as_picture(
                 answer, f"{self.alt} (the result)", "mask_editor: on_change", zoom=_zoom(answer) if one else None
             )
@@ -165,23 +171,25 @@ class MaskEditor(ipywidgets.VBox):
         hole = self._mask[0, 0].numpy() == 0
         hole_words = f"hatched: the hole, {hole.sum()} of {hole.size} pixels, {100 * hole.mean():.1f} %"
         y, x = np.indices(self._pixels.shape[:2])
-        canvas = np.where(self._enlarged(hole)[..., None], HATCH[(x + y) // (4 * SHARP) % 2], self._pixels)
+        canvas = np.where(enlarge(hole, self._scale)[..., None], HATCH[(x + y) // (4 * SHARP) % 2], self._pixels)
         if brush:
             hole_words += f"; brush at row {self._place[0]}, column {self._place[1]}"
-            under = self._enlarged(self._under_brush()[0, 0].numpy())
+            under = enlarge(self._under_brush()[0, 0].numpy(), self._scale)
             canvas[maximum_filter(under, 7) & ~under] = 0  # dark around, light within: seen on any picture
             canvas[under & ~minimum_filter(under, 7)] = 255
         return Picture(canvas, f"{self.alt} ({hole_words})", 1 / SHARP, self.caption)
-
-    def _enlarged(self, pixels):
-        return pixels.repeat(self._scale, axis=0).repeat(self._scale, axis=1)
 
     def __repr__(self):
         return f"MaskEditor: {self.alt}"
 
     def _repr_mimebundle_(self, **kwargs):
-        pictures = f'<div style="display:flex;flex-wrap:wrap;gap:6px">{_html(self._drawn())}{self.result.value}</div>'
+        pictures = f'<div style="display:flex;flex-wrap:wrap;gap:6px">{narrow(self._drawn())}{self.result.value}</div>'
         return {**super()._repr_mimebundle_(**kwargs), "text/plain": repr(self), "text/html": pictures}
+
+
+def enlarge(pixels, scale):
+    """Each pixel of (H, W, ...) as a square of `scale` pixels."""
+    return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def _zoom(images):
@@ -189,6 +197,6 @@ def _zoom(images):
     return max(1, WIDTH // 2 // max(images.shape[-2:]))
 
 
-def _html(picture):
+def narrow(picture):
     """Its figure, no wider than the image: a long caption would push the other figure to the next line."""
     return f'<div style="width:{picture.size[0]}px;max-width:100%">{picture.html}</div>'

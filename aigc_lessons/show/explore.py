@@ -6,7 +6,7 @@ import ipywidgets
 import numpy as np
 from PIL import Image
 
-from .grids import PAPER, SHARP, WIDTH, as_picture, lay_out
+from .grids import CELL, PAPER, SHARP, WIDTH, as_picture, lay_out
 from .picture import alert
 from .texts import words
 
@@ -85,13 +85,16 @@ class Explorer(ipywidgets.VBox):
     def _contact_sheet(self, sliders):
         start = {name: values[0] for name, values in sliders.items()}
         across = self._picture(start).size[0]
-        columns = max(2, WIDTH // across)  # as many as fit in a line, and never only one
+        small = across <= CELL[1]  # one enlarged picture: its moments, smaller, fill a line
+        widest = min(across, CELL[1] // 2) if small else WIDTH // 2
+        fit = max(2, WIDTH // (widest if small else across))  # in a line, and never only one
+        columns = min(fit, max(map(len, sliders.values())))
         rows, labels, shown = [], [], []
         for name, values in sliders.items():
             spread = np.linspace(0, len(values) - 1, min(columns, len(values))).round().astype(int)
             picked = [values[i] for i in spread]
             blanks = [None] * (columns - len(picked))
-            rows += [_thumbnail(self._picture({**start, name: value}), WIDTH // 2) for value in picked]
+            rows += [_thumbnail(self._picture({**start, name: value}), widest) for value in picked]
             rows += blanks
             labels += [f"{name} = {_text(value)}" for value in picked] + [""] * len(blanks)
             shown.append(f"{name} = {', '.join(map(_text, picked))}")

@@ -13,7 +13,9 @@ from .picture import Picture
 from .texts import words
 
 WIDTH = 640  # CSS pixels that a sheet aims to fill
+PAGE = 760  # CSS pixels that a sheet of pictures may fill
 CELL = (80, 192)  # CSS pixels: a cell aims at the first at least, at the second at most
+LEAST = 64  # CSS pixels that a cell always has
 FONT = 13  # CSS pixels
 SHARP = 2  # sheets with text are drawn twice as fine, for screens that can show it
 INK, PAPER = 40, 255
@@ -26,7 +28,7 @@ def grid(images, alt="", columns=None, zoom=None, labels=None, key=None):
         images: (N, C, H, W) float in [-1, 1], on any device; C is 1 (grey) or 3 (colour).
         alt: alternative text, one sentence that says what is to be seen. key: in a lesson, the words of its text file instead.
         columns: images in a row. None: at most 8 (more if there are more than 64), rows of even length.
-        zoom: CSS pixels for each pixel, a whole number. None: cells of about 80 to 192.
+        zoom: CSS pixels for each pixel, a whole number. None: cells of about 80 to 192, never below 64.
         labels: N short texts or numbers, one under each image; "" for none.
     Returns:
         a Picture.
@@ -134,12 +136,15 @@ def _sheet(pixels, texts, columns, zoom=None, labels=None, heads=None):
     """Choose the zoom, and lay uint8 cells (N, H, W[, 3]) out: native pixels, or finer where there is text."""
     h, w = pixels.shape[1:3]
     if zoom is None:
-        zoom = max(1, round(min(max(WIDTH / columns, CELL[0]), CELL[1]) / max(h, w)))
+        aim = min(max(PAGE / columns, CELL[0]), CELL[1])
+        zoom = max(round(aim / max(h, w)), math.ceil(LEAST / max(h, w)))
     zoom = _whole(zoom, "zoom")
     if labels is None and heads is None:
-        return lay_out(pixels, texts.alt, columns, max(1, min(h, w) // 24), zoom).described(*texts)
+        sheet = lay_out(pixels, texts.alt, columns, max(1, min(h, w) // 24), zoom).described(*texts)
+        return sheet.at_least(min(sheet.size[0], LEAST * columns))
     pixels = pixels.repeat(zoom * SHARP, axis=1).repeat(zoom * SHARP, axis=2)
-    return lay_out(pixels, texts.alt, columns, 6 * SHARP, 1 / SHARP, labels, heads).described(*texts)
+    sheet = lay_out(pixels, texts.alt, columns, 6 * SHARP, 1 / SHARP, labels, heads).described(*texts)
+    return sheet.at_least(min(sheet.size[0], LEAST * columns))
 
 
 def lay_out(pixels, alt, columns, gap, zoom, labels=None, heads=None):

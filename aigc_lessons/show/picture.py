@@ -13,13 +13,14 @@ from .texts import as_html, check_alt
 
 STYLE = ' style="font-size:0.9em"'
 EXACT_BYTES = 32_000  # a coloured PNG larger than this is reduced to 256 colours
+MOST_BYTES = 40_000  # and whatever is still larger than this, to fewer, down to 32
 
 
 class Picture:
     """A PNG with the words that stand for it where it cannot be seen.
 
     Attributes:
-        png: the file's bytes. Grey pictures and small coloured files are exact; larger ones have 256 colours.
+        png: the file's bytes. Small files are exact; larger ones have 256 colours, or as many as 40 kB hold.
         alt: the alternative text. caption: what to conclude, or "".
         size: (width, height) in CSS pixels, as it is shown.
     """
@@ -38,11 +39,9 @@ class Picture:
         image = Image.fromarray(pixels)
         self.size = (max(1, round(image.width * zoom)), max(1, round(image.height * zoom)))
         self._style = "max-width:100%;height:auto" + (";image-rendering:pixelated" if zoom > 1 else "")
-        if image.mode == "RGB" and len(_encode(image, compress_level=1)) > EXACT_BYTES:
-            image = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-            # Averaging makes the paper 254: keep it white.
-            image.putpalette([255 if value >= 253 else value for value in image.getpalette()])
         self.png = _encode(image)
+        if image.mode == "RGB" and len(self.png) > EXACT_BYTES or len(self.png) > MOST_BYTES:
+            self.png = _reduced(image)
 
     @property
     def html(self):
@@ -54,6 +53,12 @@ class Picture:
         """The same picture with other words."""
         other = copy(self)
         other.alt, other.caption = check_alt(alt, "Picture"), caption
+        return other
+
+    def at_least(self, width):
+        """The same picture, never shown narrower than `width` CSS pixels: on a narrow page it scrolls instead of shrinking."""
+        other = copy(self)
+        other._style = self._style.replace("max-width:100%", f"max-width:100%;min-width:{width}px")
         return other
 
     def save(self, path):
@@ -73,13 +78,29 @@ class Picture:
         return {"text/plain": repr(self), "text/html": self.html}
 
 
+def _reduced(image):
+    """A PNG with at most 256 colours; with fewer, but never below 32, where MOST_BYTES ask for it."""
+    for colours in (256, 128, 64, 32):
+        if image.mode == "L":
+            step = 256 // colours
+            fewer = image.point([min(255, round(value / step) * step) for value in range(256)])
+        else:
+            fewer = image.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+            # Averaging makes the paper 254: keep it white.
+            fewer.putpalette([255 if value >= 253 else value for value in fewer.getpalette()])
+        png = _encode(fewer)
+        if len(png) <= MOST_BYTES:
+            break
+    return png
+
+
 def figure(source, size, alt, caption, style):
     """An image with its caption. Where there is none, the alternative text is shown: for eyes only, since a screen reader
     speaks it with the image."""
     text = html.escape(alt, quote=True)
     below = f"<figcaption{STYLE}>{as_html(caption)}" if caption else f'<figcaption aria-hidden="true"{STYLE}>{text}'
     return (
-        f'<figure style="margin:0"><img alt="{text}" width="{size[0]}" height="{size[1]}" '
+        f'<figure style="margin:0;overflow-x:auto"><img alt="{text}" width="{size[0]}" height="{size[1]}" '
         f'style="{style}" src="{source}">{below}</figcaption></figure>'
     )
 

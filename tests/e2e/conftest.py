@@ -134,22 +134,28 @@ FINISHED = (
 
 @pytest.fixture
 def run_notebook(browser, lab, tmp_path, request):
-    """run_notebook("notebooks/NAME.ipynb") -> its code cells, as a locator: copied, opened, run to the end, no errors."""
+    """run_notebook("notebooks/NAME.ipynb") -> its code cells, as a locator: copied, opened, run to the end, no errors.
+
+    With run=False it is opened and not run. run_notebook.folder is where JupyterLab looks.
+    """
     address, folder = lab
     page = browser.new_page(viewport={"width": 1200, "height": 1400})
 
-    def go(notebook):
+    def go(notebook, run=True):
         (folder / notebook).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / notebook, folder / notebook)  # what is saved must not touch the checkout
         page.goto(f"{address}/doc/tree/{notebook}?token=t&reset")
         page.locator(".jp-NotebookPanel").wait_for(timeout=60_000)
         page.evaluate(READY)
+        if not run:
+            return page.locator(".jp-CodeCell")
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         page.wait_for_function(FINISHED, timeout=180_000)
         assert page.evaluate(ERRORS) == []
         return page.locator(".jp-CodeCell")
 
+    go.folder = folder
     yield go
     if request.node.stash.get(FAILED, False):
         page.screenshot(path=tmp_path / "page.png")

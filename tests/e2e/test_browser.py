@@ -1,4 +1,4 @@
-"""Four walks through the course in a real browser, under the smoke profile."""
+"""Walks through the course in a real browser, under the smoke profile."""
 
 import re
 import time
@@ -101,3 +101,149 @@ al.show.mask_editor(image, "A ramp", on_change=lambda mask: image * mask, start=
     cell.page.wait_for_function(
         "([image, src]) => image.src === src", arg=[images.last.element_handle(), start], timeout=30_000
     )
+
+
+@pytest.fixture
+def run_cells(run_notebook, tmp_path, monkeypatch):
+    """run_cells(source, ..., texts="") -> the code cells of a notebook of the test's own, whose words are `texts`."""
+
+    def run(*sources, texts=""):
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=METADATA), tmp_path / "trial.ipynb")
+        monkeypatch.setitem(run_notebook.__globals__, "ROOT", tmp_path)
+        (run_notebook.folder / "texts").mkdir(exist_ok=True)
+        (run_notebook.folder / "texts" / "99_trial.toml").write_text(texts)
+        return run_notebook("trial.ipynb")
+
+    return run
+
+
+def test_a_dragged_stroke_changes_the_mask(run_cells):
+    source = """
+import torch, aigc_lessons as al
+image = torch.linspace(-1, 1, 24 * 40).view(1, 1, 24, 40)
+al.show.canvas(image, "A ramp", on_change=lambda mask: al.show.grid(image * mask, f"{int((1 - mask).sum())} pixels: " + ",".join(
+    map(str, (mask[0, 0] == 0).nonzero().flatten().tolist()[:6]))))"""
+    cell = run_cells(source).first
+    surface, mouse, press = cell.locator("canvas"), cell.page.mouse, cell.page.keyboard.press
+    surface.wait_for(timeout=30_000)
+    cell.get_by_role("slider").fill("1")
+
+    def shows(words):
+        cell.locator(f'img[alt^="{words}"]').wait_for(timeout=30_000)
+
+    def drag(start, end):
+        surface.scroll_into_view_if_needed()
+        box = surface.bounding_box()
+        at = lambda y, x: (box["x"] + box["width"] * (x + 0.5) / 40, box["y"] + box["height"] * (y + 0.5) / 24)
+        mouse.move(*at(*start))
+        mouse.down()
+        mouse.move(*at(*end), steps=5)
+        mouse.up()
+
+    shows("0 pixels")
+    drag((3, 5), (3, 14))  # a brush of one pixel: ten in a row
+    shows("10 pixels: 3,5,3,6,3,7")
+    drag((20, 2), (10, 2))
+    shows("21 pixels")
+    cell.get_by_text("Undo").click()
+    shows("10 pixels")
+    cell.get_by_label("erase").check()
+    drag((0, 6), (8, 6))
+    shows("9 pixels: 3,5,3,7")
+    cell.get_by_label("erase").uncheck()
+    cell.get_by_text("Clear").click()
+    shows("0 pixels")
+    surface.focus()  # the same by keys: the cursor begins in the middle
+    press("Space")
+    shows("1 pixels: 12,20")
+    press("ArrowUp")
+    press("Shift+ArrowUp")
+    shows("3 pixels: 10,20,11,20,12,20")
+
+
+TEXTS = """
+[questions.choice]
+text = "Is $1 + 1$ `2`?"
+options = { no = "It is not", yes = "It is" }
+answer = "yes"
+hints = { no = "Count your thumbs." }
+reason = "Two thumbs make two."
+[questions.number]
+text = "How much is a half?"
+number = 0.5
+tolerance = 0.01
+reason = "One by two."
+"""
+ASKING = ("import aigc_lessons as al\nal.lesson(99)", 'al.show.ask("choice")', 'al.show.ask("number")')
+
+
+def test_a_question_is_answered_by_mouse(run_cells):
+    cells = run_cells(*ASKING, texts=TEXTS)
+    choice, number = cells.nth(1), cells.nth(2)
+
+    def says(cell, words):
+        cell.get_by_role("alert").filter(has_text=words).wait_for(timeout=30_000)
+
+    assert "humb" not in choice.inner_text()
+    choice.get_by_role("button", name="A", exact=True).click()
+    says(choice, "A: Not this one. Count your thumbs.")
+    choice.get_by_role("button", name="Show the answer").click()
+    says(choice, "B: It is. Two thumbs make two.")
+    choice.get_by_role("button", name="B", exact=True).click()
+    says(choice, "B: Right. Two thumbs make two.")
+    number.get_by_role("button", name="Check", exact=True).click()
+    says(number, "Write a number first.")
+    number.get_by_placeholder("a number").fill("0.505")
+    number.get_by_role("button", name="Check", exact=True).click()
+    says(number, "Right. One by two.")
+
+
+def test_a_question_is_answered_by_keyboard_alone(run_cells):
+    cells = run_cells(*ASKING, texts=TEXTS)
+    choice, number, press = cells.nth(1), cells.nth(2), cells.page.keyboard.press
+    choice.get_by_role("button", name="A", exact=True).focus()  # from here on nothing but keys
+    press("Tab")
+    press("Space")
+    choice.get_by_role("alert").filter(has_text="B: Right. Two thumbs").wait_for(timeout=30_000)
+    number.get_by_placeholder("a number").focus()
+    for typed, says in (("0.6", "Too large."), ("a half", "not a number"), ("0,5", "Right. One by two.")):
+        press("Control+A")
+        cells.page.keyboard.type(typed)
+        press("Enter")
+        number.get_by_role("alert").filter(has_text=says).wait_for(timeout=30_000)
+
+
+def test_a_notebook_that_is_opened_shows_questions_and_no_answers(run_notebook):
+    """As it comes from the repository, before anything is run: the output of a cell tagged `answer` is collapsed."""
+    cells = run_notebook("notebooks/00_start_here.ipynb", run=False)
+    asking = cells.filter(has_text="al.show.ask")
+    assert asking.count() == 2
+    for cell in asking.all():
+        output = cell.locator(".jp-OutputArea-output").last
+        output.get_by_text("Question.").wait_for(timeout=30_000)
+        reason = output.locator("details p")
+        assert output.locator("details summary").is_visible() and not reason.is_visible()
+    answering = cells.filter(has_text="al.show.before_after").filter(has=cells.page.locator(".jp-Placeholder"))
+    assert answering.count() == 2 and answering.locator("img:visible").count() == 0
+    output = asking.first.locator(".jp-OutputArea-output").last
+    output.locator("summary").click()
+    assert output.locator("details p").is_visible()
+    first = cells.filter(has_text="nearest = torch")
+    first.locator(".jp-Placeholder").click()
+    first.locator("img").first.wait_for(timeout=10_000)
+
+
+def test_a_stored_diagram_is_seen_before_anything_is_trusted(run_notebook, tmp_path, monkeypatch):
+    import torch
+
+    from aigc_lessons.show import diagram
+
+    drawn = diagram(torch.nn.Linear(3, 2), alt="A layer from three numbers to two")
+    output = nbformat.v4.new_output("execute_result", drawn._repr_mimebundle_(), execution_count=1)
+    cell = nbformat.v4.new_code_cell("drawn", outputs=[output], execution_count=1)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=METADATA), tmp_path / "diagram.ipynb")
+    monkeypatch.setitem(run_notebook.__globals__, "ROOT", tmp_path)
+    image = run_notebook("diagram.ipynb", run=False).first.get_by_alt_text("A layer from three numbers to two")
+    image.wait_for(timeout=30_000)
+    assert image.evaluate("image => [image.complete, image.naturalWidth]") == [True, drawn.size[0]]

@@ -1,6 +1,7 @@
 """grid, film_strip and before_after: which pixel lands where."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_default_columns_make_even_rows(n, columns):
 
 
 def test_zoom_makes_small_images_visible_and_is_obeyed_when_given():
-    assert 70 <= grid(flat(*[0.0] * 64), "grey").size[0] / 8 <= 96
+    assert 70 <= grid(flat(*[0.0] * 64), "grey").size[0] / 8 <= 110
     assert grid(flat(0.0, side=32), "grey").size == (192, 192)
     assert grid(flat(0.0, side=300), "grey").size == (300, 300)
     assert grid(flat(0.0), "grey", zoom=3).size == (24, 24)
@@ -201,3 +202,16 @@ def test_alternative_text_is_demanded(call):
 def test_strips_and_pairs_refuse(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("size", [8, 16, 28, 32, 64])
+@pytest.mark.parametrize("columns", [1, 4, 8, 10, 16, 20])
+def test_a_picture_is_at_least_64_pixels_wide_also_where_the_page_is_narrow(size, columns):
+    for sheet in (
+        grid(torch.zeros(columns, 1, size, size), "grey", columns=columns),
+        film_strip(list(torch.zeros(columns, 1, size, size)), "grey"),
+    ):
+        narrowest = int(re.search(r"min-width:(\d+)px", sheet.html)[1])
+        assert sheet.size[0] >= narrowest >= 64 * columns
+        assert "image-rendering:pixelated" in sheet.html or size == 64
+        assert "overflow-x:auto" in sheet.html

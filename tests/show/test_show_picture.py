@@ -124,3 +124,16 @@ def test_an_unknown_name_is_an_attribute_error_that_lists_the_names():
     with pytest.raises(AttributeError, match="grdi.*It has: .*grid"):
         show.grdi  # noqa: B018
     assert all(callable(getattr(show, name)) for name in dir(show))
+
+
+@pytest.mark.parametrize("shape", [(270, 270), (270, 270, 3)])  # 64 pictures of 32 x 32
+def test_large_pictures_are_stored_small_and_stay_close(shape):
+    """A smooth picture with a little grain, as photographs are."""
+    y, x = np.indices(shape[:2])
+    grain = np.random.default_rng(0).normal(0, 3, shape)
+    waves = 128 + 90 * np.sin(x / 60) * np.cos(y / 50)
+    pixels = np.clip((waves if len(shape) == 2 else waves[..., None]) + grain, 0, 255).astype(np.uint8)
+    picture = Picture(pixels, "waves")
+    assert len(picture.png) <= 40_000 < pixels.size / 1.5
+    error = np.abs(decode(picture).astype(float) - (pixels if len(shape) == 3 else pixels[..., None])).mean()
+    assert error < 8, "at most 32 colours, evenly chosen"

@@ -30,7 +30,7 @@ def train(name, seed=0, save=False, checkpoint=None):
     steps = settings(steps=recipe.steps).steps
     history = fit(
         model,
-        train_set,
+        recipe.augment(train_set),
         steps=steps,
         seed=seed,
         batch_size=recipe.batch_size,

@@ -24,13 +24,23 @@ def _judge(model, test):
     }
 
 
-def _worn(name, seed=0):
-    """Training pictures as they are, with faint noise, and softened; test pictures as they are.
+def _mirrored(train):
+    """Training pictures and their mirror images."""
+    return data.ImageSet(
+        torch.cat([train.images, train.images.flip(-1)]),
+        train.labels.repeat(2),
+        classes=train.classes,
+        name=train.name,
+        licence=train.licence,
+    )
+
+
+def _worn(train, seed=0):
+    """Training pictures as they are, with faint noise, and softened.
 
     Generated pictures are a little grainy or soft. A judge that has seen sharp ones alone calls a red disc with noise of standard
     deviation 0.05 anything but a red disc.
     """
-    train, test = halves(name)()
     generator = torch.Generator().manual_seed(seed)
     strength = 0.2 * torch.rand(len(train), 1, 1, 1, generator=generator)
     noisy = (train.images + strength * torch.randn(train.images.shape, generator=generator)).clamp(-1, 1)
@@ -44,7 +54,7 @@ def _worn(name, seed=0):
         classes=train.classes,
         name=train.name,
         licence=train.licence,
-    ), test
+    )
 
 
 def _three_textures(split, n):
@@ -71,29 +81,32 @@ RECIPES = {
     "classifier-digits": Recipe(
         models.Classifier,
         dict(**GREY, n_classes=10, **JUDGE),
-        lambda: _worn("digits"),
+        halves("digits"),
         (20, 3_000, 12_000),
         _judge,
         cosine=True,
         full=dict(width=32),
+        augment=_worn,
     ),
     "classifier-shapes": Recipe(
         models.Classifier,
         dict(**COLOUR, n_classes=18, **JUDGE),
-        lambda: _worn("shapes"),
+        halves("shapes"),
         (20, 3_000, 12_000),
         _judge,
         cosine=True,
         full=dict(width=32),
+        augment=_worn,
     ),
     "classifier-emoji": Recipe(
         models.Classifier,
         dict(**COLOUR, n_classes=15, **{**JUDGE, "dropout": 0.5}),
-        _mirrored_emoji,
+        halves("emoji"),
         (20, 2_000, 8_000),
         _judge,
         cosine=True,
         full=dict(width=32),
+        augment=_mirrored,
     ),
     "classifier-textures": Recipe(
         models.Classifier,

@@ -37,7 +37,7 @@ def _both(*scores):
 RECIPES = {
     "vae-digits": Recipe(
         models.VAE,
-        dict(**GREY, latent_dim=16),
+        dict(**GREY, latent_dim=8),
         halves("digits"),
         (20, 4_000, 20_000),
         _both(_bound, _fid("digits")),

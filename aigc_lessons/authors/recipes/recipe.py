@@ -22,6 +22,7 @@ class Recipe:
         steps: for smoke, laptop and full. batch_size, cosine: of `fit`.
         score: (model, test) -> {name: number}.
         keep: networks that are shipped although no picture is made with them.
+        augment: (train) -> the pictures that it is trained on, where they are more than those of `data`.
     """
 
     model: type
@@ -33,6 +34,7 @@ class Recipe:
     cosine: bool = False
     full: dict = field(default_factory=dict)
     keep: tuple = ()
+    augment: Callable = lambda train: train
 
     def chosen(self):
         """The model's arguments under the profile in force."""

@@ -1,0 +1,355 @@
+"""One training step of each of the course's models as boxes on a lattice: what goes forward, and where the gradient flows back.
+
+A box is (look, words, column, row). A way is "a > b": forward; "a <> b": forward, and the gradient comes back along it;
+"a | b": forward, and there the gradient is cut. Tests run the real steps and compare which network learns.
+"""
+
+LEARNS, FROZEN = "learns", "frozen"
+
+
+def steps_of(model):
+    """{name of the step: function of the model that gives its boxes and ways}, or {} for a model that is none of the course's."""
+    return _STEPS.get(type(model).__name__, dict)() if _of_the_course(model) else {}
+
+
+def networks_of(model):
+    """[(name, network, shapes of its inputs, their names)] of one of the course's models, or [] for any other."""
+    return _NETWORKS[type(model).__name__](model) if _of_the_course(model) and type(model).__name__ in _NETWORKS else []
+
+
+def _of_the_course(model):
+    return type(model).__module__.startswith("aigc_lessons.models")
+
+
+def _net(words, column, row, learns):
+    return (LEARNS if learns else FROZEN, f"{words}\n{'learns' if learns else 'does not change'}", column, row)
+
+
+def _shape(*sizes):
+    return "×".join(map(str, sizes))
+
+
+def _size(model):
+    return _shape(*model.image_shape)
+
+
+def _critic_step(model, judge, loss):
+    """The judge learns to tell real from generated; the generator is cut off by detach."""
+    boxes = {
+        "z": ("data", f"noise z\n{model.latent_dim} numbers", 0, 1),
+        "G": _net("generator", 1, 1, False),
+        "fake": ("data", f"generated\n{_size(model)}", 2, 1),
+        "real": ("data", f"real\n{_size(model)}", 2, 0),
+        "D": _net(judge, 3, 1, True),
+        "loss": ("loss", loss, 4, 1),
+    }
+    ways = ["z > G", "G > fake", "fake | D", "real > D", "D <> loss"]
+    return _conditioned(model, boxes, ways)
+
+
+def _generator_step(model, judge, loss):
+    """The gradient passes through the judge, which does not change, into the generator."""
+    boxes = {
+        "z": ("data", f"noise z\n{model.latent_dim} numbers", 0, 1),
+        "G": _net("generator", 1, 1, True),
+        "fake": ("data", f"generated\n{_size(model)}", 2, 1),
+        "D": _net(judge, 3, 1, False),
+        "loss": ("loss", loss, 4, 1),
+    }
+    return _conditioned(model, boxes, ["z > G", "G <> fake", "fake <> D", "D <> loss"])
+
+
+def _conditioned(model, boxes, ways):
+    """With the class, which both networks of a conditional GAN read."""
+    if hasattr(model, "n_classes"):
+        boxes["y"] = ("data", f"class y\n1 of {model.n_classes}", 2, 2)
+        ways += ["y > G", "y > D"]
+    return boxes, ways
+
+
+def _gan():
+    return {
+        "discriminator": lambda m: _critic_step(m, "discriminator", "real: 1\ngenerated: 0\ncross-entropy"),
+        "generator": lambda m: _generator_step(m, "discriminator", "generated: 1\ncross-entropy"),
+    }
+
+
+def _projection():
+    wrong = lambda m: "\nreal, wrong class: < −1" if m.mismatched else ""
+    return {
+        "discriminator": lambda m: _critic_step(m, "discriminator", f"hinge\nreal: > 1\ngenerated: < −1{wrong(m)}"),
+        "generator": lambda m: _generator_step(m, "discriminator", "−score"),
+    }
+
+
+def _wgan():
+    def critic_loss(model):
+        return {
+            "clip": "score(generated)\n− score(real)\nthen clip the weights",
+            "penalty": "score(generated)\n− score(real)\n+ λ (slope − 1)²",
+            "spectral": "hinge\nreal: > 1\ngenerated: < −1",
+        }[model.constraint]
+
+    return {
+        "critic": lambda m: _critic_step(m, "critic", critic_loss(m)),
+        "generator": lambda m: _generator_step(m, "critic", "−score"),
+    }
+
+
+def _classifier():
+    def step(model):
+        boxes = {
+            "x": ("data", f"pictures x\n{_size(model)}", 0, 0),
+            "f": _net("network", 1, 0, True),
+            "logits": ("data", f"logits\n{model.n_classes}", 2, 0),
+            "y": ("data", "classes y", 2, 1),
+            "loss": ("loss", model.loss.__name__.replace("_", "-"), 3, 0),
+        }
+        return boxes, ["x > f", "f <> logits", "logits <> loss", "y > loss"]
+
+    return {"classifier": step}
+
+
+def _vae(name):
+    def step(model):
+        boxes = {
+            "x": ("data", f"x\n{_size(model)}", 0, 1),
+            "enc": _net("encoder", 1, 1, True),
+            "q": ("data", f"μ, log σ²\n2×{model.latent_dim}", 2, 1),
+            "eps": ("data", "noise ε", 3, 0),
+            "z": ("data", f"z = μ + σ ε\n{model.latent_dim}", 3, 1),
+            "dec": _net("decoder", 4, 1, True),
+            "mean": ("data", f"rebuilt\n{_size(model)}", 5, 1),
+            "kl": ("loss", "β KL(q ‖ p)", 2, 2),
+            "error": ("loss", "squared error\nagainst x", 5, 2),
+        }
+        ways = ["x > enc", "enc <> q", "q <> z", "eps > z", "z <> dec", "dec <> mean", "q <> kl", "mean <> error"]
+        if hasattr(model, "n_classes"):
+            boxes |= {"y": ("data", "class y", 1, 0), "same": ("data", "class y", 4, 0)}
+            ways += ["y > enc", "same > dec"]
+        return boxes, ways
+
+    return {name: step}
+
+
+def _denoiser():
+    def step(model):
+        boxes = {
+            "clean": ("data", "clean x", 0, 0),
+            "noise": ("data", "noise", 0, 1),
+            "noisy": ("data", "noisy\nx + noise", 1, 0),
+            "f": _net("U-Net", 2, 1, True),
+            "said": ("data", "the noise,\nit says", 3, 1),
+            "minus": ("data", "noisy − noise", 3, 0),
+            "loss": ("loss", "distance (L1)\nto x", 4, 0),
+        }
+        return boxes, [
+            "clean > noisy",
+            "noise > noisy",
+            "noisy > f",
+            "noisy > minus",
+            "f <> said",
+            "said <> minus",
+            "minus <> loss",
+        ]
+
+    return {"denoiser": step}
+
+
+def _super_resolver():
+    def step(model):
+        boxes = {
+            "sharp": ("data", "sharp x", 0, 0),
+            "small": ("data", "x at half size", 1, 0),
+            "large": ("data", "enlarged,\nbicubic", 2, 0),
+            "f": _net("U-Net", 2, 1, True),
+            "detail": ("data", "the detail,\nit says", 3, 1),
+            "sum": ("data", "enlarged\n+ detail", 3, 0),
+            "loss": ("loss", "distance (L1)\nto x", 4, 0),
+        }
+        ways = [
+            "sharp > small",
+            "small > large",
+            "large > f",
+            "large > sum",
+            "f <> detail",
+            "detail <> sum",
+            "sum <> loss",
+        ]
+        return boxes, ways
+
+    return {"super_resolver": step}
+
+
+def _pix2pix():
+    def generator(model):
+        boxes = {
+            "a": ("data", "picture a", 0, 1),
+            "G": _net("U-Net", 1, 1, True),
+            "fake": ("data", "pair\na, G(a)", 2, 1),
+            "l1": ("loss", f"{model.l1_weight:g} × distance (L1)\nof G(a) to b", 2, 2),
+            "b": ("data", "its partner b", 1, 2),
+        }
+        ways = ["a > G", "G <> fake", "fake <> l1", "b > l1"]
+        if model.discriminator:
+            boxes |= {"D": _net("PatchGAN", 3, 1, False), "loss": ("loss", "each patch: 1\ncross-entropy", 4, 1)}
+            ways += ["fake <> D", "D <> loss"]
+        return boxes, ways
+
+    def discriminator(model):
+        boxes = {
+            "a": ("data", "picture a", 0, 1),
+            "G": _net("U-Net", 1, 1, False),
+            "fake": ("data", "pair\na, G(a)", 2, 1),
+            "real": ("data", "true pair\na, b", 2, 0),
+            "D": _net("PatchGAN", 3, 1, True),
+            "loss": ("loss", "true: 1, drawn: 0\nin each patch\ncross-entropy", 4, 1),
+        }
+        return boxes, ["a > G", "G > fake", "fake | D", "real > D", "D <> loss"]
+
+    return {"generator": generator, "discriminator": discriminator}
+
+
+def _cyclegan():
+    def generators(model):
+        boxes, ways = {}, []
+        for row, (a, b) in ((0, "AB"), (3, "BA")):
+            boxes |= {
+                a: ("data", f"picture of {a}", 0, row + 1),
+                f"to{b}": _net(f"to {b}", 1, row + 1, True),
+                f"fake{b}": ("data", f"as {b}", 2, row + 1),
+                f"back{a}": _net(f"to {a}", 3, row + 1, True),
+                f"cycled{a}": ("data", f"{a} again", 4, row + 1),
+                f"cycle{a}": ("loss", f"{model.cycle_weight:g} × distance\nto the picture", 5, row + 1),
+                f"D{b}": _net(f"discriminator {b}", 3, row, False),
+                f"loss{b}": ("loss", "each patch: 1\nsquared error", 4, row),
+            }
+            ways += [f"{a} > to{b}", f"to{b} <> fake{b}", f"fake{b} <> back{a}", f"back{a} <> cycled{a}"]
+            ways += [f"cycled{a} <> cycle{a}", f"fake{b} <> D{b}", f"D{b} <> loss{b}"]
+            if model.identity_weight:
+                words = f"{model.identity_weight:g} × distance\nof to {b}({b.lower()}) to {b.lower()}"
+                boxes[f"same{b}"] = ("loss", words, 1, row)
+                ways.append(f"to{b} <> same{b}")
+        return boxes, ways
+
+    def discriminators(model):
+        boxes, ways = {}, []
+        for row, (a, b) in ((0, "AB"), (2, "BA")):
+            boxes |= {
+                a: ("data", f"picture of {a}", 0, row + 1),
+                f"to{b}": _net(f"to {b}", 1, row + 1, False),
+                f"fake{b}": ("data", f"as {b}, now\nand earlier", 2, row + 1),
+                f"real{b}": ("data", f"picture of {b}", 2, row),
+                f"D{b}": _net(f"discriminator {b}", 3, row + 1, True),
+                f"loss{b}": ("loss", "real: 1, drawn: 0\nsquared error", 4, row + 1),
+            }
+            ways += [f"{a} > to{b}", f"to{b} > fake{b}", f"fake{b} | D{b}", f"real{b} > D{b}", f"D{b} <> loss{b}"]
+        return boxes, ways
+
+    return {"generators": generators, "discriminators": discriminators}
+
+
+def _inpainter():
+    def common(learns):
+        boxes = {
+            "x": ("data", "picture x", 0, 0),
+            "mask": ("data", "mask", 0, 1),
+            "G": _net("network", 1, 1, learns),
+            "answer": ("data", "a whole\npicture", 2, 1),
+            "known": ("data", "picture x", 3, 0),
+            "filled": ("data", "known pixels of x,\nthe hole from it", 3, 1),
+        }
+        return boxes, ["x > G", "mask > G", "known > filled"]
+
+    def generator(model):
+        boxes, ways = common(True)
+        boxes["l1"] = ("loss", "distance (L1)\nin the hole", 3, 2)
+        ways += ["G <> answer", "answer <> filled", "filled <> l1"]
+        if model.discriminator:
+            boxes |= {"D": _net("PatchGAN", 4, 1, False), "loss": ("loss", "each patch: 1\ncross-entropy", 5, 1)}
+            ways += ["filled <> D", "D <> loss"]
+        return boxes, ways
+
+    def discriminator(model):
+        boxes, ways = common(False)
+        boxes |= {"real": ("data", "picture x", 4, 0), "D": _net("PatchGAN", 4, 1, True)}
+        boxes["loss"] = ("loss", "real: 1, filled: 0\ncross-entropy", 5, 1)
+        return boxes, ways + ["G > answer", "answer > filled", "filled | D", "real > D", "D <> loss"]
+
+    return {"generator": generator, "discriminator": discriminator}
+
+
+_STEPS = {
+    "Classifier": _classifier,
+    "VAE": lambda: _vae("vae"),
+    "CVAE": lambda: _vae("cvae"),
+    "DCGAN": _gan,
+    "CGAN": _gan,
+    "WGAN": _wgan,
+    "ProjectionGAN": _projection,
+    "Pix2Pix": _pix2pix,
+    "CycleGAN": _cyclegan,
+    "Inpainter": _inpainter,
+    "Denoiser": _denoiser,
+    "SuperResolver": _super_resolver,
+}
+
+
+def _square(channels, side=32):
+    return (channels, side, side)
+
+
+def _conditional_shapes(m):
+    c, h, w = m.image_shape
+    return (m.latent_dim + m.n_classes, 1, 1), (c + m.n_classes, h, w)
+
+
+_NETWORKS = {
+    "Classifier": lambda m: [("classifier", m, [m.image_shape], ["picture"])],
+    "VAE": lambda m: [
+        ("encoder", m.encoder, [m.image_shape], ["picture x"]),
+        ("decoder", m.decoder, [(m.latent_dim,)], ["z"]),
+    ],
+    "CVAE": lambda m: [
+        ("encoder", m.encoder, [_conditional_shapes(m)[1]], ["picture x, class y"]),
+        ("decoder", m.decoder, [(m.latent_dim + m.n_classes,)], ["z, class y"]),
+    ],
+    "DCGAN": lambda m: [
+        ("generator", m.generator, [(m.latent_dim, 1, 1)], ["noise z"]),
+        ("discriminator", m.discriminator, [m.image_shape], ["picture"]),
+    ],
+    "WGAN": lambda m: [
+        ("generator", m.generator, [(m.latent_dim, 1, 1)], ["noise z"]),
+        ("critic", m.critic, [m.image_shape], ["picture"]),
+    ],
+    "CGAN": lambda m: [
+        ("generator", m.generator, [_conditional_shapes(m)[0]], ["noise z, class y"]),
+        ("discriminator", m.discriminator, [_conditional_shapes(m)[1]], ["picture, class y"]),
+    ],
+    "ProjectionGAN": lambda m: [
+        ("generator", m.generator, [(m.latent_dim,), ()], ["noise z", "class y"]),
+        ("discriminator", m.discriminator, [m.image_shape, ()], ["picture", "class y"]),
+    ],
+    "Pix2Pix": lambda m: [
+        ("generator", m.generator, [_square(m.in_channels)], ["picture a"]),
+        *(
+            [("discriminator", m.discriminator, [_square(m.in_channels + m.out_channels)], ["pair a, b"])]
+            if m.discriminator
+            else []
+        ),
+    ],
+    "CycleGAN": lambda m: [
+        ("to_b (to_a is alike)", m.to_b, [_square(m.channels)], ["picture of A"]),
+        ("discriminator_b (and _a)", m.discriminator_b, [_square(m.channels)], ["picture of B"]),
+    ],
+    "Inpainter": lambda m: [
+        ("generator", m.generator, [_square(m.channels), _square(1)], ["picture", "mask"]),
+        *(
+            [("discriminator", m.discriminator, [_square(m.channels + 1)], ["picture, mask"])]
+            if m.discriminator
+            else []
+        ),
+    ],
+    "Denoiser": lambda m: [("denoiser", m, [_square(m.channels)], ["noisy picture"])],
+    "SuperResolver": lambda m: [("super_resolver", m, [_square(m.channels, 16)], ["small picture"])],
+}
