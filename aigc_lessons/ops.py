@@ -274,6 +274,20 @@ def spectral_norm(weight, u, iterations):
     return u @ weight @ v, u
 
 
+def extragradient_step(field, point, lr):
+    """One step of a game that does not circle: look where a plain step would lead, and step from here by the gradients found there.
+
+    Args:
+        field: function (P,) -> (P,), for every parameter of every player the gradient of its own player's loss.
+        point: (P,), the parameters of all players. lr: number, the step size of both steps.
+    Returns:
+        (P,), the parameters after the step.
+    Source: Korpelevich 1976; Gidel et al. 2019, A Variational Inequality Perspective on GANs, section 3.2.
+    """
+    ahead = point - lr * field(point)
+    return point - lr * field(ahead)
+
+
 # ---------------------------------------------------------------- control and image tasks (lessons 31, 41 and 42)
 
 

@@ -209,6 +209,7 @@ PINNED = {
     "optimal_decoder": "(z, mu, logvar, x)",
     "optimal_discriminator": "(p_data, p_model)",
     "jensen_shannon": "(p, q)",
+    "extragradient_step": "(field, point, lr)",
     "discriminator_loss": "(real_logits, fake_logits)",
     "generator_loss": "(fake_logits)",
     "gan_step": "(generator, discriminator, opt_g, opt_d, real, noise)",
