@@ -1,7 +1,6 @@
 """The command `aigc-lessons`: lab, doctor, train, evaluate, check, grade, export."""
 
 import argparse
-import ast
 import json
 import os
 import platform
@@ -249,58 +248,69 @@ def evaluate(arguments):
 # ---------------------------------------------------------------- check
 
 
-def _functions(path):
-    """The names that a notebook or .py file defines. Its imports, definitions and assignments run here, in this process."""
-    if path.suffix == ".ipynb":
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        sources = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
-        sources = [
-            "\n".join("pass" if l.lstrip().startswith(("%", "!")) else l for l in s.splitlines()) for s in sources
-        ]
-    else:
-        sources = [path.read_text(encoding="utf-8")]
-    space = {"__name__": "__answers__"}
-    import linecache
+CELL_SECONDS = 10.0  # for a cell of the learner's own, as in a grade
 
-    for i, source in enumerate(sources):
-        name = f"{path.name}, cell {i + 1}" if path.suffix == ".ipynb" else str(path)
-        # so that errors show the learner's line
-        linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-        try:
-            wanted = [
-                n
-                for n in ast.parse(source).body
-                if isinstance(n, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign))
-            ]
-            exec(compile(ast.Module(wanted, []), name, "exec"), space)
-        except Exception as error:
-            print(f"{name} stopped with {type(error).__name__}: {error}")
-    return space
+
+def _functions(sources, script):
+    """What a file defines, and what of it did not run, in sentences. Its cells run here, in this process, as they do in a grade."""
+    import contextlib
+    import io
+
+    import matplotlib
+
+    from .exercises.engine import of_a_cell
+    from .exercises.inside import loading
+
+    matplotlib.use("Agg")  # no window waits to be closed
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        space, troubles = loading.define(sources, CELL_SECONDS, alone=True)
+    return space, [of_a_cell(trouble, script) for trouble in troubles]
+
+
+def _asked_for(path, space):
+    """The exercises that a file is about: those of the lesson in its name, or else of the lessons that it answers."""
+    from . import exercises
+    from .grading import submissions
+
+    answered = [name for name in exercises.names() if callable(space.get(name))]
+    lessons = {exercises.get(name).lesson for name in exercises.names()}
+    named, surely, _ = submissions.lesson_in(submissions.kind_of(path.name)[1], lessons)
+    wanted = {exercises.get(name).lesson for name in answered} | ({named} if surely else set())
+    return answered, [name for name in exercises.names() if exercises.get(name).lesson in wanted]
 
 
 def check(arguments):
-    """Check every exercise that a notebook or .py file answers; 0 if all are correct."""
+    """Check every exercise that a notebook or .py file answers; 0 if all answers are correct, and graded as such."""
     from . import exercises
+    from .exercises.inside import loading
+    from .grading import submissions
 
     path = Path(arguments.file)
-    if not path.exists() or path.suffix not in (".ipynb", ".py"):
+    if not path.is_file() or submissions.kind_of(path.name)[0] is None:
         return _fail(
             f"check got {path}. Accepted: an exercise notebook (.ipynb) or a Python file (.py) that exists, such as exercises/12_convolution.ipynb."
         )
     try:
-        space = _functions(path)
-    except (ValueError, KeyError, TypeError) as error:
-        return _fail(
-            f"{path} is not a whole notebook ({type(error).__name__}: {error}). Save it again from JupyterLab."
-        )
-    answered = [name for name in exercises.names() if callable(space.get(name))]
-    if not answered:
-        return _fail(f"{path} defines none of the exercises. Known: {', '.join(exercises.names())}.")
-    results = [exercises.check(name, space[name]) for name in answered]
-    for result in results:
-        print(result, end="\n\n")
-    print(f"{sum(r.points for r in results)} of {sum(exercises.get(n).points for n in answered)} points.")
-    return 0 if all(r.outcome == "correct" for r in results) else 1
+        member = submissions.only_member(path)
+        sources = submissions.read(path, member)
+    except (ValueError, OSError) as error:
+        return _fail(f"{path}: {error}")
+    with loading.uncompiled():
+        space, troubles = _functions(sources, submissions.is_script(path, member))
+        for trouble in troubles:
+            print(f"{path.name}, {trouble}")
+        answered, wanted = _asked_for(path, space)
+        if not answered:
+            return _fail(f"{path} defines none of the exercises. Known: {', '.join(exercises.names())}.")
+        results = [exercises.check(name, space[name]) for name in answered]
+    for name, result in zip(answered, results):
+        lost = f"\n  0 of {exercises.get(name).points} points." if result.code != "correct" else ""
+        print(f"{result}{lost}\n")
+    for name in wanted:
+        if name not in answered:
+            print(f"{name}: not found in this file. It is worth {exercises.get(name).points} points.\n")
+    print(f"{sum(r.points for r in results)} of {sum(exercises.get(n).points for n in wanted)} points.")
+    return 0 if all(r.code == "correct" for r in results) else 1
 
 
 # ---------------------------------------------------------------- grade
@@ -370,7 +380,9 @@ def grade(arguments):
         f"{len(rows)} submissions, {sum(r['points'] for r in rows)} of {sum(r['of'] for r in rows)} points. See {out / 'grades.csv'} and {out / 'class.html'}."
     )
     for row in ungraded:
-        print(f"Not graded: {feedback.printable(row['learner'])}, {feedback.printable(row['file'])}: {row['reason']}")
+        print(
+            f"Not graded: {feedback.printable(row['learner'])}, {feedback.printable(row['file'])}: {feedback.printable(row['reason'])}"
+        )
     return 1 if ungraded else 0
 
 

@@ -138,13 +138,14 @@ def test_check_a_notebook_or_a_file(tmp_path, capsys):
     assert cli.main(["check", str(tmp_path / "bad.py")]) == 1
     out = capsys.readouterr().out
     assert "flip_horizontal: wrong" in out and "0 of 2 points" in out
+    assert "warp: not found in this file. It is worth 4 points." in out and out.endswith("\n0 of 8 points.\n")
 
 
 def test_check_shows_the_learners_line_and_goes_on_after_a_broken_cell(tmp_path, capsys):
     path = notebook(tmp_path / "a.ipynb", "def broken(:\n", "def flip_horizontal(image):\n    return image.flop(-1)\n")
     assert cli.main(["check", path]) == 1
     out = capsys.readouterr().out
-    assert "cell 1 stopped with SyntaxError" in out and "return image.flop(-1)" in out
+    assert "a.ipynb, cell 1 cannot be read: invalid syntax (line 1)." in out and "return image.flop(-1)" in out
 
 
 def test_check_refuses(tmp_path, capsys):

@@ -47,7 +47,8 @@ def check(name, function, seed=0):
         function: your answer, the function itself, without brackets.
         seed: draws the random inputs.
     Returns:
-        a Result: `outcome` is "correct", "wrong", "not_attempted" or "error". A notebook cell shows its message.
+        a Result: `outcome` is "correct", "wrong", "not_attempted" or "error". A notebook cell shows its message. A library call that a
+        from-scratch exercise is to do without is "correct" by its values and earns no points; `code` is then "library_call".
     Raises:
         ValueError: unknown exercise. TypeError: `function` cannot be called.
     """

@@ -11,13 +11,15 @@ import sysconfig
 import textwrap
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from .inside import observing
+from .inside import loading, observing, scratch
 
 TOLERANCE = 1e-4  # of the largest expected value
 STUB = "{name}: write your answer here"  # what the NotImplementedError of an untouched stub says
@@ -62,8 +64,10 @@ class Exercise:
             optimizers from a case's tensors and calls the function with them. It needs torch alone, and a grader's sandbox runs it.
         read: (what `call` returned, *args, **kwargs) -> what is compared in its place, for what is judged by its properties. A
             grader runs it outside of the sandbox.
-        from_scratch: the ATen operators that an answer is to be written without, by name (see inside/worker.py, FromScratch). The self-check lets them
-            pass, since there is something to learn from them; a grade does not.
+        from_scratch: the ATen operators that an answer is to be written without, by name (see inside/scratch.py). The self-check
+            says that the values are right, since there is something to learn from them, and that they are graded as wrong.
+        parts: what the entries of a result mean that the learner's function does not return itself, but `call` or `read` makes: names,
+            nested as the right answer is; a name for a tensor stands for all of it.
     """
 
     name: str
@@ -79,6 +83,7 @@ class Exercise:
     call: Callable | None = None
     read: Callable | None = None
     from_scratch: tuple = ()
+    parts: tuple = ()
 
     @property
     def signature(self):
@@ -94,6 +99,7 @@ class Result:
         points: earned, all or none.
         mistake, hint: name of the known mistake that the answer equals and its sentence, or None.
         message: the whole report, plain text.
+        code: what decided, a word of CODES, whatever the sentences are.
     """
 
     outcome: str
@@ -101,6 +107,7 @@ class Result:
     message: str
     mistake: str | None = None
     hint: str | None = None
+    code: str = ""
 
     def __repr__(self):
         return self.message
@@ -161,6 +168,11 @@ NO_GRADIENT = Mistake(
 
 def prepare(exercise, seed):
     """The exercise's cases for a seed, each with its right answer: Prepared, a list of Expected. No learner's code runs here."""
+    with observing.on_the_cpu():
+        return _prepare(exercise, seed)
+
+
+def _prepare(exercise, seed):
     prepared = Prepared()
     for case in exercise.cases(seed):
         args, kwargs, leaves = observing.fresh(case.args, case.kwargs, case.gradients, torch.float64, track=True)
@@ -207,7 +219,7 @@ def fault(seen, expected, differentiable):
     if seen.value.shape != expected.value.shape:
         return f"The shape should be {tuple(expected.value.shape)}, and is {tuple(seen.value.shape)}."
     if not (torch.equal(seen.value.double(), expected.value) if expected.whole else _close(seen.value, expected.value)):
-        return _difference(seen.value, expected.value)
+        return _difference(seen.value, expected)
     for where, got, want in zip(expected.case.gradients, seen.gradients, expected.gradients):
         which = f"input {where + 1}" if isinstance(where, int) else where
         if got is None and differentiable:
@@ -222,7 +234,11 @@ def fault(seen, expected, differentiable):
 
 def judge(exercise, function, seed=0):
     """Run `function` on the exercise's cases and compare with the reference: a Result."""
-    prepared = prepare(exercise, seed)
+    with observing.on_the_cpu():
+        return _judge(exercise, function, prepare(exercise, seed))
+
+
+def _judge(exercise, function, prepared):
     if _is_empty(function):
         return _not_attempted(exercise)
     misfit = _signature_misfit(exercise, function, prepared)
@@ -232,14 +248,77 @@ def judge(exercise, function, seed=0):
             0,
             f"{exercise.name}: error. Your function cannot be called as the exercise calls it: {misfit}.\n"
             f"  Its first line should be: def {exercise.signature}:",
+            code="signature",
         )
     seen = []
     for expected in prepared:
         seen.append(observe(function, expected))
         error = seen[-1].error
-        if isinstance(error, NotImplementedError) and str(error) == STUB.format(name=exercise.name):
+        if is_stub(error, exercise):
             return _not_attempted(exercise)
-    return verdict(exercise, seen, prepared)
+    result = verdict(exercise, seen, prepared)
+    operator = library_call(exercise, function, prepared) if result.outcome == "correct" else None
+    return result if operator is None else _by_the_library(exercise, operator)
+
+
+def is_stub(error, exercise):
+    """Whether this is what an answer that was not begun raises."""
+    return isinstance(error, NotImplementedError) and str(error) in ("", STUB.format(name=exercise.name))
+
+
+class _Watching(TorchDispatchMode):
+    """While it is entered, it notes the first call of an operator that an answer from scratch is to do without.
+
+    It changes nothing of what is called. What PyTorch makes of smaller operators is seen by the name that Python calls it by.
+    """
+
+    def __init__(self, forbidden):
+        super().__init__()
+        self.forbidden, self.seen = forbidden, None
+        self.whole = _WatchingWhole(self, scratch.composites(forbidden))
+
+    def __enter__(self):
+        self.whole.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        self.whole.__exit__(*error)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.name()
+        if name == "aten::convolution" and args[6] and "convolution_transpose" in self.forbidden:
+            self.note("convolution_transpose")
+        elif not scratch.allowed(name, self.forbidden):
+            self.note(scratch.word(name))
+        return function(*args, **(kwargs or {}))
+
+    def note(self, name):
+        self.seen = self.seen or name
+
+
+class _WatchingWhole(TorchFunctionMode):
+    """Notes for `watching` what is called by one of some names."""
+
+    def __init__(self, watching, names):
+        self.watching, self.names = watching, names
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        name = getattr(function, "__name__", "")
+        if name in self.names:
+            self.watching.note(scratch.word(name))
+        return function(*args, **(kwargs or {}))
+
+
+def library_call(exercise, function, prepared):
+    """The operator that a from-scratch answer calls though a grade refuses it there, or None."""
+    function = getattr(function, "_torchdynamo_orig_callable", function)  # what torch.compile was given
+    for case in (expected.case for expected in prepared if exercise.from_scratch):
+        with _Watching(exercise.from_scratch) as watching:
+            observing.observe(function, case.args, case.kwargs, case.gradients, exercise.call)
+        if watching.seen:
+            return watching.seen
+    return None
 
 
 def verdict(exercise, seen, prepared):
@@ -247,7 +326,10 @@ def verdict(exercise, seen, prepared):
     faults = [fault(s, expected, exercise.differentiable) for s, expected in zip(seen, prepared)]
     if not any(faults):
         return Result(
-            "correct", exercise.points, f"{exercise.name}: correct. {exercise.points} of {exercise.points} points."
+            "correct",
+            exercise.points,
+            f"{exercise.name}: correct. {exercise.points} of {exercise.points} points.",
+            code="correct",
         )
 
     known = _diagnose(exercise, seen, prepared)
@@ -257,10 +339,16 @@ def verdict(exercise, seen, prepared):
         message = _error_report(exercise, *raised[0]) + (
             f"\n  A known mistake, {known.name!r}: {known.hint}" if known else ""
         )
-        return Result("error", 0, message, **named)
+        return Result("error", 0, message, **named, code=trouble_of(raised[0][0]).code)
     if known:
-        return Result("wrong", 0, f"{exercise.name}: wrong. A known mistake, {known.name!r}:\n  {known.hint}", **named)
-    return Result("wrong", 0, _wrong_report(exercise, seen, prepared, faults))
+        message = f"{exercise.name}: wrong. A known mistake, {known.name!r}:\n  {known.hint}"
+        return Result("wrong", 0, message, **named, code="known_mistake")
+    return Result("wrong", 0, _wrong_report(exercise, seen, prepared, faults), code="wrong")
+
+
+def trouble_of(error):
+    """The loading.Trouble that came with an error, or that it is."""
+    return getattr(error, "trouble", None) or loading.of(error, *loading.place(error))
 
 
 # Comparing
@@ -372,12 +460,81 @@ def _not_attempted(exercise):
         0,
         f"{exercise.name}: not attempted yet. It is worth {exercise.points} points and takes about "
         f"{exercise.minutes} minutes.\n  {exercise.signature}\n{textwrap.indent(exercise.docstring, '  ')}",
+        code="empty",
     )
+
+
+BY_HAND = (
+    "This answer is to be written from scratch: with arithmetic, indexing, sums and matrix products. "
+    "The same idea in such steps earns the points."
+)
+# What a learner writes to get an operator that is refused
+CALLS = {
+    "convolution": "conv2d",
+    "convolution_transpose": "conv_transpose2d",
+    "max_pool2d_with_indices": "max_pool2d",
+    "adaptive_max_pool2d": "adaptive_max_pool2d",
+    "max_pool3d_with_indices": "max_pool3d",
+    "grid_sampler_2d": "grid_sample",
+    "nll_loss_forward": "cross_entropy or nll_loss",
+    "nll_loss2d_forward": "cross_entropy or nll_loss",
+}
+SENTENCES = {
+    "syntax": "cannot be read{says}",
+    "missing_module": "there is no module{name} where this is graded",
+    "unknown_name": "the name{name} is not defined",
+    "unknown_annotation": "an annotation names{name}, which is not defined; it was ignored",
+    "no_attribute": "something is asked for its attribute{name}, which it does not have",
+    "course": "it uses aigc_lessons, which is not there where answers are graded: an answer stands on its own",
+    "library_call": "you call{name}, a library call, where the answer is to be written from scratch",
+    "signature": "the exercise calls it in another way{name}",
+    "exit": "it ends the program (sys.exit, exit or quit)",
+    "time": "it gave no answer in time and was stopped; the rest of the file counts",
+    "ended": "the process ended there; the rest of the file counts",
+    "empty": "the answer is still the empty one",
+    "raises": "it raises {plain}",
+}
+
+
+def sentence(trouble):
+    """What a loading.Trouble says to a learner, without where."""
+    name = CALLS.get(trouble.name, trouble.name) if trouble.code == "library_call" else trouble.name
+    quoted = f" {name}" if trouble.code == "library_call" else f" {name!r}"
+    if trouble.code == "signature":
+        quoted = f", with an argument {name!r} that it does not take"
+    return SENTENCES[trouble.code].format(
+        name=quoted if name else "", says=f": {trouble.says}" if trouble.says else "", plain=name or "an exception"
+    )
+
+
+def where(trouble, script=False):
+    """Where in the learner's file it is: "cell 3, line 5", of a script "line 5", or ""."""
+    cell = f"cell {trouble.cell}" if trouble.cell and not script else ""
+    return ", ".join(filter(None, (cell, f"line {trouble.line}" if trouble.line else "")))
+
+
+def of_a_cell(trouble, script=False):
+    """One sentence on a cell of the learner's own that did not run, or not as a whole."""
+    if trouble.code != "syntax":
+        return f"{where(trouble, script) or 'one cell'}: {sentence(trouble)}."
+    at = f" (line {trouble.line})" if trouble.line and not script else ""
+    return f"{where(replace(trouble, line=trouble.line * script), script) or 'the code'} {sentence(trouble)}{at}."
+
+
+def _by_the_library(exercise, operator):
+    called = CALLS.get(operator, operator)
+    message = (
+        f"{exercise.name}: the values are right, but this is graded as wrong: you call {called}. {BY_HAND} "
+        f"0 of {exercise.points} points in a grade."
+    )
+    return Result("correct", 0, message, "library call", f"You call {called}. {BY_HAND}", code="library_call")
 
 
 def _error_report(exercise, error, case):
     text = re.sub(r" at 0x[0-9a-fA-F]+", "", f"{type(error).__name__}: {error}")
-    return f"{exercise.name}: error in the case {case.label!r}.\n{_own_line(error)}  {text}"
+    trouble = trouble_of(error)
+    named = "" if trouble.code == "raises" else f"\n  In other words: {sentence(trouble)}."
+    return f"{exercise.name}: error in the case {case.label!r}.\n{_own_line(error)}  {text}{named}"
 
 
 def _own_line(error):
@@ -428,12 +585,37 @@ def _show(value):
     return _show(value.tolist()) + (f", shape {tuple(value.shape)}" if value.ndim else "")
 
 
-def _difference(got, want):
-    """Where two tensors of one shape differ most, in one line."""
+def _difference(got, expected):
+    """Where two tensors of one shape differ most, in one line, and what that entry is where the learner did not return it."""
+    want = expected.value
     gap = (got.double() - want).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
     where = np.unravel_index(int(gap.argmax()), tuple(gap.shape))
     index = "[" + ", ".join(str(int(i)) for i in where) + "]" if want.ndim else ""
     here = tuple(int(i) for i in where)
-    return (
+    line = (
         f"The largest difference: result{index} should be {_show(want[here].item())}, and is {_show(got[here].item())}."
     )
+    if not isinstance(expected.answer, tuple) and not expected.exercise.parts:
+        return line
+    return f"{line}\n  That is {_part(expected.answer, expected.exercise.parts, here[0])}."
+
+
+def _part(answer, parts, index):
+    """What entry `index` of an answer in a row is: by the exercise's names, or as "value 2 of 2"."""
+    if not isinstance(answer, tuple):
+        entries = answer.numel() if isinstance(answer, torch.Tensor) else 1
+        if isinstance(parts, tuple):
+            return parts[index]
+        return (
+            f"{parts} [{', '.join(str(int(i)) for i in np.unravel_index(index, tuple(answer.shape)))}]"
+            if entries > 1
+            else parts
+        )
+    names = parts or tuple(f"value {i} of {len(answer)}" for i in range(1, len(answer) + 1))
+    for item, name in zip(answer, names):
+        length = observing.in_a_row(item).numel()
+        if index < length:
+            inner = "" if not parts and isinstance(item, tuple) else name
+            return _part(item, inner, index) if inner else f"{name}, {_part(item, (), index)}"
+        index -= length
+    return "beyond the answer"

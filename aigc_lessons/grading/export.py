@@ -1,12 +1,17 @@
 """The exercises for those who use another system: a course folder for nbgrader, an autograder for Gradescope. See TEACHING.md."""
 
+import importlib.metadata
 import io
 import json
+import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 from ..exercises import get, names
 from ..exercises.engine import prepare
+from ..exercises.inside import loading
+from ..files import write_atomically
 from ..settings import COURSE
 from . import sandbox, submissions
 from .results import grade_one, new_seed
@@ -74,15 +79,34 @@ def _mark(grade_id, grade=False, solution=False, locked=False, points=None):
     return mark if points is None else {**mark, "points": points}
 
 
+# What the grader imports, and what honest answers do. Of PyTorch, the build for the CPU where its own index can be reached: PyPI's
+# brings gigabytes of libraries for GPUs and takes twice the memory. A virtual environment, because the pip of Ubuntu 22.04 knows no
+# --break-system-packages and that of later ones installs nothing without it.
+NEEDED = ("torch", "numpy", "safetensors", "tqdm", "scipy", "scikit-learn", "scikit-image")
+WAIT, PATIENCE = 540, 60.0  # seconds: of the 10 minutes of a submission, and for one exercise at most
+START = 12.0  # seconds that a worker takes to start on half a processor
 SETUP = """#!/usr/bin/env bash
 set -euo pipefail
-apt-get update -qq && apt-get install -y -qq python3-pip bubblewrap
-pip install --break-system-packages /autograder/source/course
+export DEBIAN_FRONTEND=noninteractive PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+apt-get update -qq
+apt-get install -y -qq python3-pip python3-venv bubblewrap
+python3 -m venv /autograder/venv
+python=/autograder/venv/bin/python
+"$python" -m pip install --no-deps --retries 2 --index-url https://download.pytorch.org/whl/cpu "{torch}" ||
+  echo "No PyTorch for CPUs could be had; the one of PyPI is installed, which is larger."
+"$python" -m pip install -r /autograder/source/requirements.txt
+"$python" -m pip install --no-deps /autograder/source/course
 """
 
 RUN = """#!/usr/bin/env bash
-cd /autograder/source/course && python3 -m aigc_lessons.grading.export /autograder/submission /autograder/results/results.json {lesson}{trust}
+cd /
+# what counts if the grader is killed: it replaces this file when it has finished
+cp /autograder/source/stopped.json /autograder/results/results.json
+timeout --kill-after=10 {wait} /autograder/venv/bin/python -I -m aigc_lessons.grading.export \\
+  /autograder/submission /autograder/results/results.json {lesson}{trust}
+exit 0
 """
+STOPPED = "The grader was stopped before it had finished: too little time or memory. Nothing was graded; hand in again, or ask your teacher."
 
 
 def gradescope(out, lesson, trust=False):
@@ -99,16 +123,33 @@ def gradescope(out, lesson, trust=False):
             entry.external_attr = mode << 16
             file.writestr(entry, text)
 
-        add("setup.sh", SETUP, 0o755)
-        add("run_autograder", RUN.format(lesson=lesson, trust=" --trust" if trust else ""), 0o755)
+        needed = _requirements()
+        add("setup.sh", SETUP.format(torch=needed[0]), 0o755)
+        run = RUN.format(lesson=lesson, trust=" --trust" if trust else "", wait=WAIT)
+        add("run_autograder", run, 0o755)
+        add("requirements.txt", "\n".join([*needed, "einops"]) + "\n")
+        add("stopped.json", json.dumps(gradescope_results(_stopped(lesson), sandboxed=True)))
         for path in sorted(p for pattern in COURSE_FILES for p in COURSE.glob(pattern)):
             add(f"course/{path.relative_to(COURSE)}", path.read_bytes())
     Path(out).write_bytes(data.getvalue())
 
 
+def _requirements():
+    """Lines of NEEDED with the versions that the course was made for."""
+    ranges = {re.match(r"[\w-]+", line)[0]: line for line in importlib.metadata.requires("aigc-lessons")}
+    return [ranges[name] for name in NEEDED]
+
+
+def _stopped(lesson):
+    entry = lambda name: {"name": name, "points": 0, "of": get(name).points, "reason": "not graded"}
+    return {"reason": STOPPED, "flags": [], "exercises": [entry(name) for name in names(lesson)]}
+
+
 def gradescope_results(row, sandboxed):
     """A graded row as Gradescope's results.json wants it: a test an exercise, with its points and its sentence."""
-    output = row["reason"] or ("" if sandboxed else "Graded without a sandbox.")
+    output = row["reason"] or " ".join(
+        [*filter(None, [row["note"], "" if sandboxed else "Graded without a sandbox."]), *row["troubles"]]
+    )
     return {
         "output": output,
         "stdout_visibility": "hidden",
@@ -126,20 +167,29 @@ def gradescope_results(row, sandboxed):
     }
 
 
+def _not_one(found):
+    """What to say where not exactly one file counts."""
+    problem = next((s.problem for s in found if s.problem), None)
+    return problem or f"Hand in one notebook or .py file; there are {len(found)}."
+
+
 def main(folder, results, lesson, trust=None):
     """Grade the one submission in a folder and write results.json: what Gradescope runs. trust: "--trust", or nothing."""
-    lesson, folder = int(lesson), Path(folder)
+    lesson, folder = int(lesson), Path(folder).resolve()
     tasks = [(get(name), prepare(get(name), new_seed())) for name in names(lesson)]
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".ipynb", ".py") and not p.is_symlink())
-    problem = None if len(files) == 1 else f"Hand in one notebook or .py file; there are {len(files)}."
+    handed_in = submissions.find(folder, {lesson}, lesson, learner="learner")
+    counted = [s for s in handed_in if s.counts]
+    nothing = submissions.Submission("learner", lesson, folder)
+    submission = counted[0] if len(counted) == 1 else replace(nothing, problem=_not_one(counted))
     no_sandbox = sandbox.unavailable()
     if no_sandbox and trust != "--trust":
         problem = "Nothing was graded: this platform lets no sandbox run. Your teacher has to decide."
+        submission = replace(submission, problem=problem)
     trusted = bool(no_sandbox) and trust == "--trust"
-    row = grade_one(
-        submissions.Submission("learner", lesson, files[0] if files else folder, problem), tasks, 60.0, trusted
-    )
-    Path(results).write_text(json.dumps(gradescope_results(row, not trusted)), encoding="utf-8")
+    # each exercise may hang, in a worker of its own, after cells that took all the time that they get
+    timeout = min(PATIENCE, (WAIT / len(tasks) - START) / (1 + sandbox.CELL * loading.SHARE))
+    row = grade_one(submission, tasks, timeout, trusted)
+    write_atomically(results, json.dumps(gradescope_results(row, not trusted)).encode())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import statistics
 from collections import Counter
 
 from ..files import write_atomically
-from .submissions import printable
+from .submissions import printable, visible
 
 STYLE = (
     "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}table{border-collapse:collapse;width:100%}"
@@ -22,14 +22,17 @@ STYLE = (
 
 
 def cell(text):
-    """Text for a spreadsheet's cell: what would be taken for a formula gets an apostrophe in front; no control characters."""
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", " ", str(text))
-    return "'" + text if text.lstrip().startswith(tuple("=+-@＝＋－＠")) or text.startswith(("\t", "\n")) else text
+    """Text for a spreadsheet's cell: what would be taken for a formula gets an apostrophe in front, also behind a semicolon and
+    its like, at which some spreadsheets split; no control characters, and nothing that cannot be seen."""
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", " ", visible(str(text)))
+    text = re.sub(r"([;|\t\n][\s\"']*)(?=[=+\-@＝＋－＠])", r"\1'", text)
+    begins = re.match(r"[\s\"]*[=+\-@＝＋－＠]|[\t\n]", text)
+    return ("'" if begins else "") + text.replace("\t", " ")
 
 
 def page_name(learner):
     """The file name of a learner's page: readable, of safe characters only, and different for different learners."""
-    readable = re.sub(r"[^\w-]+", "_", learner).strip("_")[:40] or "learner"
+    readable = re.sub(r"[^\w-]+", "_", visible(learner)).strip("_")[:40] or "learner"
     return f"{readable}-{hashlib.sha256(learner.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}.html"
 
 
@@ -41,9 +44,8 @@ def as_csv(rows):
     writer.writerow(["learner", "lesson", "file", "points", "of", *exercises, "reason", "flags", "seconds"])
     for row in rows:
         points = {e["name"]: e["points"] for e in row["exercises"]}
-        reasons = row["reason"] or " | ".join(
-            f"{e['name']}: {e['reason']}" for e in row["exercises"] if e["outcome"] != "correct"
-        )
+        wrong = [f"{e['name']}: {e['reason']}" for e in row["exercises"] if e["outcome"] != "correct"]
+        reasons = row["reason"] or " | ".join([*filter(None, [row.get("note")]), *wrong])
         writer.writerow(
             [
                 cell(row["learner"]),
@@ -77,6 +79,8 @@ def learner_page(learner, rows):
         title = f"Lesson {row['lesson']}" if row["lesson"] else row["file"]
         body += f"<h2>{html.escape(printable(title))}: {row['points']} of {row['of']} points</h2>"
         body += f"<p>{html.escape(printable(row['reason']))}</p>" if row["reason"] else ""
+        for line in filter(None, (row.get("note"), *row.get("troubles", ()))):
+            body += f"<p>{html.escape(printable(line))}</p>"
         lines = [
             (e["name"], f"{e['points']} of {e['of']}", e["outcome"].replace("_", " "), e["reason"])
             for e in row["exercises"]

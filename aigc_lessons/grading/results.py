@@ -1,22 +1,38 @@
 """grade: a fair number and a useful sentence for each submission. The bank, cases and comparison are the self-check's own;
 here are only isolation (sandbox.py), fresh seeds, and results that survive a stop."""
 
+import builtins
 import hashlib
 import json
 import os
+import re
 import secrets
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..exercises import get, names
-from ..exercises.engine import STUB, fault, prepare, seen_in, verdict
+from ..exercises.engine import (
+    BY_HAND,
+    CALLS,
+    fault,
+    is_stub,
+    of_a_cell,
+    prepare,
+    seen_in,
+    sentence,
+    trouble_of,
+    verdict,
+    where,
+)
 from ..files import write_atomically
 from . import sandbox, submissions
 
+FLAGS, FLAG = 40, 120  # how many flags a row has at most, and characters of each
 FAILED = "The grader failed here, so a person must look, and the next run tries again:"
+SHOWN = 5  # cells that did not run, in a row
 JUDGING = threading.Lock()  # naming a mistake runs it, with torch's one random state
 SOURCES = sorted(Path(__file__).parents[1].rglob("*.py"))
 
@@ -29,16 +45,16 @@ def version():
 def fingerprint(submission, timeout, seed):
     """What a grade rests on. Equal: the same grade holds."""
     try:
-        small = submission.problem is None and submission.path.stat().st_size <= submissions.LARGEST
-        data = submission.path.read_bytes() if small else b""
-    except OSError:  # no permission, say; grade_one says so
-        data = b""
+        data = b"" if submission.problem else submissions.content(submission.path, submission.member, submission.root)
+    except (OSError, ValueError) as error:  # no permission, say; grade_one says so
+        data = str(error).encode("utf-8", "replace")
     parts = (
         version(),
         str(submission.lesson),
         str(timeout),
         str(seed),
         submission.problem or "",
+        f"{submission.member}\n{submission.note}\n{submission.counts}",
         hashlib.sha256(data).hexdigest(),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -61,50 +77,108 @@ class Lessons:
         return self.made[lesson]
 
 
+def _clear_parts(out):
+    """Remove the half-written files that a killed run has left in OUT; those of a living process stay."""
+    for part in (p for folder in (out, out / "rows", out / "feedback") for p in folder.glob(".*.part")):
+        writer = part.name.removesuffix(".part").rpartition("-")[2]
+        if writer.isdecimal() and not _lives(int(writer)):
+            part.unlink(missing_ok=True)
+
+
+def _lives(process):
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 def grade_one(submission, tasks, timeout, trusted, stop=None):
     """The row of one submission: a dictionary of plain values. `stop`: an Event that ends it."""
     started = time.monotonic()
     row = {
         "learner": submission.learner,
         "lesson": submission.lesson,
-        "file": submission.path.name,
+        "file": submission.file,
         "reason": "",
+        "code": "",
+        "note": submission.note,
+        "troubles": [],
         "flags": [],
         "exercises": [],
     }
     reason = submission.problem
     if reason is None:
         try:
-            sources = submissions.read(submission.path)
+            sources = submissions.read(submission.path, submission.member, submission.root)
         except ValueError as error:
             reason = str(error)
         except OSError as error:
             reason = f"The file cannot be read: {error.strerror}."
-    if reason is None:
+    if not submission.counts:
+        tasks = []
+    elif reason is None:
         try:
-            row["flags"] = submissions.flags(sources)
-            with tempfile.TemporaryDirectory(prefix="grade-") as folder:
-                found = sandbox.collect(sources, tasks, folder, timeout, trusted, stop)
+            row["flags"] = _few(submissions.flags(sources))
+            found = sandbox.collect(sources, tasks, timeout, trusted, stop)
+            code = Code(sources, submissions.is_script(submission.path, submission.member))
+            troubles = [code.checked(t) for t in found.troubles]
+            row["troubles"] = [of_a_cell(t, code.script) for t in troubles[:SHOWN]]
             for exercise, prepared in tasks:
                 with JUDGING:
-                    row["exercises"].append(_judged(exercise, prepared, found[exercise.name]))
-                if "library call" in row["exercises"][-1]["reason"]:
+                    entry = _judged(exercise, prepared, found[exercise.name], code)
+                if entry["outcome"] != "correct" and (cause := _cause(exercise, code, troubles)):
+                    entry["reason"] += f" {cause}"
+                row["exercises"].append(entry)
+                if row["exercises"][-1]["code"] == "library_call":
                     row["flags"].append(f"{exercise.name}: {row['exercises'][-1]['reason']}")
         except Exception as error:  # one submission must not end the run
+            row["code"] = "grader_failed"
             reason = f"{FAILED} {type(error).__name__}. {error if isinstance(error, RuntimeError) else ''}".strip()
     if reason is not None:
         row["reason"] = reason
-        row["exercises"] = [_entry(exercise, "not graded", reason) for exercise, _ in tasks]
+        row["exercises"] = [_entry(exercise, "not graded", reason, code="not_graded") for exercise, _ in tasks]
     row["points"] = sum(e["points"] for e in row["exercises"])
     row["of"] = sum(e["of"] for e in row["exercises"])
     row["seconds"] = round(time.monotonic() - started, 2)
     return row
 
 
-def _entry(exercise, outcome, reason, points=0, mistake=None):
+def _few(flags):
+    """Flags as they are shown: a submission's names can be as many and as long as it likes."""
+    more = [f"and {len(flags) - FLAGS} more"] if len(flags) > FLAGS else []
+    return [flag if len(flag) <= FLAG else f"{flag[:FLAG]} ..." for flag in flags[:FLAGS]] + more
+
+
+@dataclass(frozen=True)
+class Code:
+    """What was handed in, as text: what a sandbox says is shown only as far as it is in there."""
+
+    sources: list
+    script: bool = False
+
+    def checked(self, trouble):
+        """The Trouble without a name that neither the code nor Python knows, and without a place that is not there."""
+        text = "\n".join(self.sources)
+        known = (
+            not trouble.name
+            or trouble.name in text
+            or hasattr(builtins, trouble.name)
+            or trouble.code == "library_call"
+        )
+        line = trouble.line
+        if 0 < trouble.cell <= len(self.sources) and line > self.sources[trouble.cell - 1].count("\n") + 1:
+            line = 0
+        return replace(trouble, name=trouble.name if known else "", line=line)
+
+
+def _entry(exercise, outcome, reason, points=0, mistake=None, code=""):
     return {
         "name": exercise.name,
         "outcome": outcome,
+        "code": code or outcome,
         "points": points,
         "of": exercise.points,
         "reason": reason,
@@ -112,35 +186,64 @@ def _entry(exercise, outcome, reason, points=0, mistake=None):
     }
 
 
-def _judged(exercise, prepared, found):
+def _cause(exercise, code, troubles):
+    """What of the cell that writes an exercise did not run, as a sentence; "" if all did, or if there is none."""
+    begins = re.compile(rf"\b(?:def|class)\s+{exercise.name}\b|\b{exercise.name}\s*=")
+    causes = [t for t in troubles if 0 < t.cell <= len(code.sources) and begins.search(code.sources[t.cell - 1])]
+    return of_a_cell(causes[0], code.script) if causes else ""
+
+
+def _erred(exercise, errors, n_cases, code):
+    """What to say of an answer that raises."""
+    claim = trouble_of(errors[0])
+    trouble = code.checked(claim)
+    kind = type(errors[0]).__name__
+    cases = f"{len(errors)} of {n_cases} cases"
+    place = where(trouble, code.script)
+    at = f", at {place}" if place else ""
+    if trouble.code == "raises":
+        reason = f"It raises {kind} in {cases}{at}."
+    elif trouble.code == "signature":
+        asked = claim.name in re.findall(r"\w+", exercise.signature)
+        unknown = f" with {claim.name}=, which it does not take" if asked else ""
+        reason = (
+            f"It cannot be called as the exercise calls it{unknown}. Its first line should be: "
+            f"def {exercise.signature}: (raises {kind} in {cases})"
+        )
+    else:
+        text = sentence(trouble)
+        reason = f"{text[0].upper()}{text[1:]} (raises {kind} in {cases}{at})."
+    return _entry(exercise, "error", reason, code=trouble.code)
+
+
+def _judged(exercise, prepared, found, code=Code([])):
     """One exercise's entry. Its reason names a mistake or a case, never an input."""
     if found == "absent":
-        return _entry(exercise, "not_attempted", f"{exercise.name} is not defined in this file.")
+        return _entry(exercise, "not_attempted", f"{exercise.name} is not defined in this file.", code="not_defined")
     if isinstance(found, str):
-        return _entry(exercise, "error", found)
+        return _entry(exercise, "error", found, code="ended")
     errors = [o.error for o in found if o is not None and o.error is not None]
-    if any(isinstance(e, NotImplementedError) and str(e) in ("", STUB.format(name=exercise.name)) for e in errors):
-        return _entry(exercise, "not_attempted", "The answer is still the empty one.")
-    library = [
-        name
-        for name in exercise.from_scratch
-        for e in errors
-        if str(e) == f"library call: {name.removesuffix('_transpose')}"
-    ]
+    if any(is_stub(e, exercise) for e in errors):
+        return _entry(exercise, "not_attempted", "The answer is still the empty one.", code="empty")
+    library = next((t.name for t in map(trouble_of, errors) if t.code == "library_call"), None)
     if library:
-        return _entry(exercise, "wrong", f"A library call, {library[0]}, does what is to be written from scratch.")
+        return _entry(
+            exercise, "wrong", f"A library call, {CALLS.get(library, library)}. {BY_HAND}", code="library_call"
+        )
     if None in found:
-        return _entry(exercise, "error", f"There is no answer to {found.count(None)} of {len(found)} cases.")
+        return _entry(
+            exercise, "error", f"There is no answer to {found.count(None)} of {len(found)} cases.", code="ended"
+        )
     seen = [seen_in(observation, expected) for observation, expected in zip(found, prepared)]
     result = verdict(exercise, seen, prepared)
     if result.outcome == "correct":
         return _entry(exercise, "correct", "Correct.", result.points)
     if result.mistake:
-        return _entry(exercise, result.outcome, f"{result.mistake}: {result.hint}", 0, result.mistake)
-    if errors:
         return _entry(
-            exercise, "error", f"It raises {type(errors[0]).__name__} in {len(errors)} of {len(found)} cases."
+            exercise, result.outcome, f"{result.mistake}: {result.hint}", 0, result.mistake, code="known_mistake"
         )
+    if errors:
+        return _erred(exercise, errors, len(found), code)
     wrong = [
         e.case.label.split(". The result")[0] for s, e in zip(seen, prepared) if fault(s, e, exercise.differentiable)
     ]
@@ -157,14 +260,16 @@ def grade(
         seed: repeats a run; None draws a new one, and grades that stand stay.
         progress: function (how many will be graded, iterator of the finished) -> iterator, to show them.
     """
-    root, out = Path(root), Path(out)
+    root, out = Path(root).resolve(), Path(out)
     lessons = {get(name).lesson for name in names()}
     found = submissions.find(root, lessons, lesson)
     prepared = Lessons(new_seed() if seed is None else seed)
     (out / "rows").mkdir(parents=True, exist_ok=True)
+    _clear_parts(out)
     rows, waiting = {}, []
     for submission in found:
-        key = hashlib.sha256(os.fsencode(submission.path.relative_to(root))).hexdigest()[:24]
+        member = f"\n{submission.member}".encode("utf-8", "replace") if submission.member else b""
+        key = hashlib.sha256(os.fsencode(submission.path.relative_to(root)) + member).hexdigest()[:24]
         kept = out / "rows" / f"{key}.json"
         print_of = fingerprint(submission, timeout, seed)
         try:
@@ -191,7 +296,8 @@ def grade(
             for done in progress(len(running), as_completed(running)):
                 submission, key, print_of = running[done]
                 row = done.result()
-                rows[key] = {**row, "fingerprint": "" if row["reason"].startswith(FAILED) else print_of}
+                stands = row["code"] != "grader_failed" and fingerprint(submission, timeout, seed) == print_of
+                rows[key] = {**row, "fingerprint": print_of if stands else ""}  # changed meanwhile: graded anew
                 write_atomically(out / "rows" / f"{key}.json", json.dumps(rows[key]).encode())
         except BaseException:
             stop.set()

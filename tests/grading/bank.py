@@ -407,7 +407,6 @@ def files(world):
                 import threading, time
                 while True:
                     threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()""",
-                    says="RuntimeError",
                 ),
             ),
         ),
@@ -832,16 +831,12 @@ def files(world):
             (
                 TO_JUDGE,
                 """
-blob = open("/job/job.frame", "rb").read()
-job = json.loads(blob[8:8 + struct.unpack(">I", blob[:4])[0]])
-to_judge(frame({"defined": job["names"], "trouble": [], "values": []}))
-for task in job["tasks"]:
-    name = task["name"]
-    to_judge(frame({"begins": name, "values": []}))
-    for case, given in enumerate(task["cases"]):
-        values = [{"tensor": 0}, {"tuple": [{"plain": None} for _ in given["tracked"]]}]
-        to_judge(frame({"name": name, "case": case, "damaged": False, "values": values}, [torch.ones(2, 3, 4, 4)]))
-    to_judge(frame({"ends": name, "values": []}))
+names = ["receptive_field", "conv_transpose2d", "conv2d", "max_pool2d"]
+to_judge(frame({"defined": names, "trouble": [], "values": []}))
+for name in names:
+    for case in range(12):
+        values = [{"tensor": 0}, {"tuple": []}, {"tuple": [{"list": []}]}]
+        to_judge(frame({"name": name, "case": case, "values": values}, [torch.ones(())]))
 os._exit(0)""",
             ),
         ),
@@ -973,7 +968,7 @@ os._exit(0)""",
                     "ends its process",
                     "another program in its place",
                     "receptive_field",
-                    'import os\nos.execv("/bin/true", ["true"])',
+                    'import os\nos.execv("/proc/self/exe", ["python", "-c", ""])',
                     says=ended,
                 ),
             ),

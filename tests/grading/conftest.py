@@ -19,16 +19,33 @@ def bubblewrap():
         pytest.skip(why)
 
 
+TABLES = {
+    "bank": "grading: hostile, odd and right submissions",
+    "abuse": "grading: what a submission can do to the judge and the class",
+}
+
+
 def pytest_terminal_summary(terminalreporter):
-    """The test of the bank leaves ("bank", (kinds by group, totals)) in its properties."""
+    """The tests of banks leave (one of TABLES, (kinds by group, totals)) in their properties; those of side doors and honest work, lines."""
     for reports in terminalreporter.stats.values():
         for report in reports:
             for key, value in getattr(report, "user_properties", ()):
-                if key == "bank" and report.when == "call":
+                if key in TABLES and report.when == "call":
                     groups, totals = value
-                    terminalreporter.section("grading: hostile, odd and right submissions")
+                    terminalreporter.section(TABLES[key])
                     terminalreporter.write_line(f"{'':36}{'kinds':>8}{'as it must be':>16}")
                     for group, kinds, good in groups:
                         terminalreporter.write_line(f"{group:36}{kinds:>8}{good:>16}")
                     for what, count in totals:
                         terminalreporter.write_line(f"{what:52}{count:>8}")
+                if key == "doors" and report.when == "call":
+                    terminalreporter.section("grading: side doors")
+                    for what, count in value:
+                        terminalreporter.write_line(f"{what:52}{count:>8}")
+                if key == "honest" and report.when == "call":
+                    terminalreporter.section("grading: right work, points from check, grade and Gradescope")
+                    terminalreporter.write_line(f"{'':72}{'check':>8}{'grade':>8}{'scope':>8}{'of':>6}")
+                    for what, *points, of in value:
+                        terminalreporter.write_line(f"{what:72}" + "".join(f"{n:>8}" for n in points) + f"{of:>6}")
+                    full = sum(set(points) == {of} for _, *points, of in value)
+                    terminalreporter.write_line(f"{len(value)} kinds, {full} with all points from all three")

@@ -559,6 +559,18 @@ Returns (d_loss, g_loss): two floats, the values that were minimised, in nats.""
     reference=gan_step,
     cases=_step_cases,
     call=_two_steps,
+    parts=(
+        ("the discriminator's loss of the first step", "the generator's loss of the first step"),
+        ("the discriminator's loss of the second step", "the generator's loss of the second step"),
+        "the number of returned losses that still hang on a graph",
+        (
+            "the generator's weight after both steps",
+            "the generator's bias after both steps",
+            "the discriminator's first weight after both steps",
+            "the discriminator's first bias after both steps",
+            "the discriminator's last weight after both steps",
+        ),
+    ),
     alternatives={
         "the library's losses": _step_by_the_library,
         "gradients zeroed at the start": _step_zeroed_at_the_start,

@@ -13,6 +13,8 @@ from safetensors.torch import load, save
 HEAD = struct.Struct(">II")  # bytes of JSON, bytes of safetensors
 DEEPEST = 5  # lists within lists
 LONGEST = 1000  # bits of a whole number: what a float still holds
+KINDS = 16  # names of types in one frame; each becomes a class, which takes a thousand times the memory of its name
+CATALOGUE = 200_000  # bytes of the list of tensors, of which a small one takes ten times the memory of its entry; right frames need 8,000
 
 
 def describe(value, tensors, depth=0):
@@ -32,9 +34,10 @@ def describe(value, tensors, depth=0):
     return {"type": type(value).__name__[:80]}
 
 
-def rebuild(description, tensors, depth=0):
+def rebuild(description, tensors, kinds, depth=0):
     """The value that was described; takes its tensors out of the list, so that none is there twice.
 
+    Args: kinds: {name: class} of what could only be named, one class for each name, shared by the values of a frame.
     Raises ValueError for anything that `describe` does not write.
     """
     if not isinstance(description, dict) or len(description) != 1 or depth > DEEPEST + 1:
@@ -44,7 +47,7 @@ def rebuild(description, tensors, depth=0):
         tensor, tensors[content] = tensors[content], None
         return tensor
     if kind in ("list", "tuple") and isinstance(content, list):
-        items = [rebuild(item, tensors, depth + 1) for item in content]
+        items = [rebuild(item, tensors, kinds, depth + 1) for item in content]
         return items if kind == "list" else tuple(items)
     if kind == "plain" and (
         content is None
@@ -54,7 +57,10 @@ def rebuild(description, tensors, depth=0):
     ):
         return content
     if kind == "type" and isinstance(content, str):
-        return type(content[:80] or "object", (), {})()
+        name = content[:80] or "object"
+        if name not in kinds and len(kinds) == KINDS:
+            raise ValueError("too many types")
+        return kinds.setdefault(name, kinds.get(name) or type(name, (), {}))()
     raise ValueError("not a description of a value")
 
 
@@ -69,10 +75,12 @@ def pack(record, values=()):
 def unpack(text, data):
     """(record, values) of a frame's two parts. Raises ValueError for anything that is not one."""
     try:
+        if int.from_bytes(data[:8], "little") > CATALOGUE:
+            raise ValueError("too many tensors")
         record = json.loads(text)
-        named = load(data)
+        named, kinds = load(data), {}
         tensors = [named[str(i)] for i in range(len(named))]
-        values = [rebuild(d, tensors) for d in record.pop("values")]
+        values = [rebuild(d, tensors, kinds) for d in record.pop("values")]
         if any(t is not None for t in tensors):
             raise ValueError("a tensor without a place")
         return record, values

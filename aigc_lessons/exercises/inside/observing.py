@@ -3,6 +3,7 @@
 In the sandbox there is nothing of the course but this folder, so only torch and NumPy are imported here.
 """
 
+import contextlib
 import copy
 from dataclasses import dataclass
 
@@ -13,12 +14,13 @@ import torch
 @dataclass(frozen=True)
 class Observation:
     """What a function did with a case: what it returned, as it came, and the gradients of the tracked inputs (None where none
-    arrives). `error`: what it raised instead. `damaged`: it wrote into its input."""
+    arrives). `error`: what it raised instead. `damaged`: it wrote into its input; `inputs`: these, as they are afterwards."""
 
     value: object = None
     gradients: tuple = ()
     error: BaseException | None = None
     damaged: bool = False
+    inputs: tuple = ()
 
 
 def observe(function, args, kwargs, tracked, call=None):
@@ -31,13 +33,18 @@ def observe(function, args, kwargs, tracked, call=None):
             in `args` or a key of `kwargs` each.
         call: as Exercise.call.
     """
+    with on_the_cpu():
+        return _observe(function, args, kwargs, tracked, call)
+
+
+def _observe(function, args, kwargs, tracked, call):
     given, named, _ = fresh(args, kwargs, tracked, torch.float32, track=False)
     try:
         value = run(function, given, named, call)
     except (Exception, SystemExit) as error:
         return Observation(error=error)
-    value = kept(value)
-    damaged = not all(map(_unchanged, [*given, *named.values()], [*args, *kwargs.values()]))
+    value, inputs = kept(value), kept((*given, *named.values()))
+    damaged = not all(map(unchanged, inputs, fresh((*args, *kwargs.values()), {}, (), torch.float32, track=False)[0]))
     gradients = (None,) * len(tracked)
     if tracked and not damaged:
         given, named, leaves = fresh(args, kwargs, tracked, torch.float32, track=True)
@@ -45,7 +52,20 @@ def observe(function, args, kwargs, tracked, call=None):
             gradients = gradients_of(in_a_row(run(function, given, named, call)), leaves)
         except (Exception, SystemExit):
             pass  # works on plain tensors only, NumPy for one: no gradient
-    return Observation(value, gradients, None, damaged)
+    return Observation(value, gradients, None, damaged, inputs)
+
+
+@contextlib.contextmanager
+def on_the_cpu():
+    """New tensors lie on the CPU, as the inputs do, whatever torch.set_default_device was told; afterwards it is as it was."""
+    before = torch.get_default_device()
+    if before.type != "cpu":
+        torch.set_default_device(None)
+    try:
+        yield
+    finally:
+        if torch.get_default_device() != before:
+            torch.set_default_device(None if before.type == "cpu" else before)
 
 
 def fresh(args, kwargs, tracked, dtype, track):
@@ -76,7 +96,8 @@ def kept(value):
     if isinstance(value, (tuple, list)):
         return type(value)(map(kept, value)) if type(value) in (tuple, list) else [kept(item) for item in value]
     if isinstance(value, torch.Tensor):
-        return value.detach().cpu().clone()
+        plain = value.detach().cpu()
+        return plain.clone() if plain.layout == torch.strided else plain.to_dense()
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
@@ -97,5 +118,11 @@ def gradients_of(value, leaves):
         return torch.autograd.grad((value * projection).sum(), leaves, allow_unused=True)
 
 
-def _unchanged(now, before):
-    return torch.equal(now, before) if isinstance(before, torch.Tensor) else now == before
+def unchanged(now, before):
+    """Whether an input is what it was: type, shape and every entry."""
+    if isinstance(before, torch.Tensor):
+        same = isinstance(now, torch.Tensor) and now.dtype == before.dtype and now.shape == before.shape
+        return same and torch.equal(now, before)
+    if isinstance(before, (list, tuple)):
+        return type(now) is type(before) and len(now) == len(before) and all(map(unchanged, now, before))
+    return type(now) is type(before) and now == before

@@ -1,47 +1,23 @@
-"""Runs one submission inside the grader's sandbox: `python worker.py FOLDER`, with job.frame in FOLDER. See grading/sandbox.py.
+"""Runs one submission inside the grader's sandbox: `python worker.py`, asked on its input, answering on its output. See grading/sandbox.py.
 
 Everything that it says is a claim of the submission's, which shares this process: the judge outside believes nothing but tensors
 that are right. Only the files beside this one are there, and no right answer among them.
 """
 
-import ast
 import builtins
-import linecache
 import os
 import resource
-import sys
 import types
+from dataclasses import asdict
 from pathlib import Path
 
 import frames
+import loading
 import observing
+import scratch
 import torch
 
-
-class FromScratch:
-    """While it is entered, the library's own kernels of these operators are replaced by one that refuses.
-
-    names: of ATen operators; "convolution_transpose" stands for convolution asked to go the other way.
-    """
-
-    def __init__(self, names):
-        self.names = names
-
-    def __enter__(self):
-        self.library = torch.library.Library("aten", "IMPL", "CPU")
-        for name in {n.removesuffix("_transpose") for n in self.names}:
-            self.library.impl(name, self._kernel(name))
-
-    def _kernel(self, name):
-        def refuse(*args, **kwargs):
-            if name not in self.names and not args[6]:  # a convolution, where only transposed ones are refused
-                return torch.ops.aten._convolution(*args, False, False, True, True)
-            raise RuntimeError(f"library call: {name}")
-
-        return refuse
-
-    def __exit__(self, *_):
-        self.library._destroy()
+MOST = 20  # troubles of the cells that are told
 
 
 def limit(limits):
@@ -50,34 +26,6 @@ def limit(limits):
         if name == "AS":
             most += int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
-
-
-def define(cells):
-    """Run a submission's cells, statement by statement, in a new module: (namespace, what went wrong).
-
-    cells: each a list of ways to read it; the first that is Python counts. A statement that fails is left out, so that a cell that
-    needs the course, which is not here, spoils nothing.
-    """
-    module = types.ModuleType("submission")
-    sys.modules["submission"] = module
-    trouble = []
-    for i, readings in enumerate(cells, 1):
-        name, statements = f"cell {i}", []
-        for source in readings:
-            linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-            try:
-                statements = ast.parse(source).body
-                break
-            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                wrong = f"{name} cannot be read: {type(error).__name__}: {error}"
-        else:
-            trouble.append(wrong)
-        for statement in statements:
-            try:
-                exec(compile(ast.Module([statement], []), name, "exec"), module.__dict__)
-            except (Exception, SystemExit, KeyboardInterrupt) as error:
-                trouble.append(f"{name}, line {statement.lineno}: {type(error).__name__}: {error}")
-    return module.__dict__, trouble
 
 
 def adapter(source):
@@ -89,16 +37,40 @@ def adapter(source):
     return next(v for v in space.values() if isinstance(v, types.FunctionType))
 
 
-def main(folder):
-    channel = os.dup(1)  # what the submission prints goes nowhere
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
+def trouble_with(function, error, parameters, called, args, kwargs):
+    """The loading.Trouble that an error in a call of an answer is. called: by an adapter, with what the signature names."""
+    if isinstance(error, TypeError):
+        unfit = loading.misfit(function, *((tuple(parameters), {}) if called else (args, kwargs)))
+        if unfit is not None:
+            return loading.Trouble("signature", *loading.place(error), unfit)
+    return loading.of(error, *loading.place(error))
+
+
+def asked(inlet):
+    """Each frame that the judge sends: (record, values)."""
+
+    def take(size):
+        data = bytearray()
+        while len(data) < size:
+            part = os.read(inlet, size - len(data))
+            if not part:
+                return None
+            data += part
+        return bytes(data)
+
+    while (head := take(frames.HEAD.size)) is not None:
+        text, data = map(take, frames.HEAD.unpack(head))
+        yield frames.unpack(text, data)
+
+
+@loading.uncompiled()
+def main():
+    inlet, channel = os.dup(0), os.dup(1)  # what the submission reads and prints comes from and goes nowhere
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)
     if os.getpgrp() != os.getpid():
         os.setsid()  # a kill of the own group stays in it
-    blob = (Path(folder) / "job.frame").read_bytes()
-    text, data = frames.HEAD.unpack(blob[:8])
-    job, values = frames.unpack(blob[8 : 8 + text], blob[8 + text :])
     torch.set_num_threads(1)
 
     def send(record, *values):
@@ -107,46 +79,48 @@ def main(folder):
             blob = blob[os.write(channel, blob) :]
 
     send({"ready": True})
+    questions = asked(inlet)
+    job, _ = next(questions)
     limit(job["limits"])
-    space, trouble = define(job["cells"])
+    if job["scratch"]:
+        scratch.close_side_ways()
+    hung = [tuple(pair) for pair in job["hung"]]
+    space, troubles = loading.define(job["cells"], job["seconds"], lambda cell: send({"cell": cell}), hung)
     send(
         {
             "defined": [name for name in job["names"] if callable(space.get(name))],
-            "trouble": [t[:300] for t in trouble[:5]],
+            "trouble": [asdict(trouble) for trouble in troubles[:MOST]],
         }
     )
-    for task in job["tasks"]:
-        name, call = task["name"], adapter(task["call"])
-        send({"begins": name})
-        function = space.get(name)
-        for k, case in enumerate(task["cases"] if callable(function) else ()):
-            args, kwargs = values[case["at"]], dict(zip(case["names"], values[case["at"] + 1]))
-            with FromScratch(task["forbidden"]):
-                seen = observing.observe(function, args, kwargs, tuple(case["tracked"]), call)
-            if seen.error is not None:
-                kind = type(seen.error).__name__
-                send(
-                    {
-                        "name": name,
-                        "case": k,
-                        "error": kind if hasattr(builtins, kind) else "Exception",
-                        "says": str(seen.error)[:300],
-                    }
-                )
-                continue
-            try:
-                send({"name": name, "case": k, "damaged": seen.damaged}, seen.value, tuple(seen.gradients))
-            except Exception as error:  # a value that cannot be written
-                send(
-                    {
-                        "name": name,
-                        "case": k,
-                        "error": "Exception",
-                        "says": f"the value cannot be read: {type(error).__name__}",
-                    }
-                )
-        send({"ends": name})
+    task = call = forbidden = None
+    for record, values in questions:
+        if "case" in record:
+            send(*respond(space.get(task["name"]), task, call, record, values))
+            continue
+        task, call = record, adapter(record["call"])
+        if record["forbidden"] and record["forbidden"] != forbidden:
+            forbidden = record["forbidden"]
+            scratch.FromScratch(forbidden).for_good()
+
+
+def respond(function, task, call, case, values):
+    """What a function does with a case, as (record, *values) to send."""
+    args, kwargs = values[0], dict(zip(case["names"], values[1]))
+    seen = observing.observe(function, args, kwargs, tuple(case["tracked"]), call)
+    said = {"name": task["name"], "case": case["case"]}
+    if isinstance(seen.error, scratch.LibraryCall):
+        return ({**said, "library": seen.error.operator},)
+    if seen.error is not None:
+        kind = type(seen.error).__name__
+        trouble = trouble_with(function, seen.error, task["parameters"], call is not None, args, kwargs)
+        error = {"error": kind if hasattr(builtins, kind) else "Exception", "says": str(seen.error)[:300]}
+        return ({**said, **error, "trouble": asdict(trouble)},)
+    try:
+        frames.pack({}, (seen.value, tuple(seen.gradients), seen.inputs))
+    except Exception as error:  # a value that cannot be written
+        return ({**said, "error": "Exception", "says": f"the value cannot be read: {type(error).__name__}"},)
+    return said, seen.value, tuple(seen.gradients), seen.inputs
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()
