@@ -1,4 +1,4 @@
-"""What lessons build by hand: warping, convolution, pooling, receptive fields; later what conditional and mending networks add.
+"""What lessons build by hand: warping, convolution, pooling, optimizers' steps, batch norm; later what conditional and mending networks add.
 
 Short versions to read and to take apart. Each agrees with torch to rounding (tests/test_ops.py); none is meant to be fast.
 They work in any floating type and on any device, and gradients flow through them.
@@ -183,6 +183,66 @@ def receptive_field(layers):
     return field
 
 
+def sgd_step(parameter, gradient, velocity, lr, momentum):
+    """One step of gradient descent with momentum: the velocity gathers gradients, the parameter follows the velocity.
+
+        velocity = momentum * velocity + gradient
+        parameter = parameter - lr * velocity
+
+    Args:
+        parameter, gradient, velocity: tensors of one shape; the velocity starts at 0. None of them is changed.
+        lr: learning rate, above 0. momentum: in [0, 1); 0 is plain gradient descent.
+    Returns:
+        (parameter, velocity), new tensors.
+    Source: Polyak 1964; Sutskever et al. 2013, On the importance of initialization and momentum, eq. 1 and 2, with lr outside as in torch.
+    """
+    velocity = momentum * velocity + gradient
+    return parameter - lr * velocity, velocity
+
+
+def adam_step(parameter, gradient, m, v, step, lr, betas, eps):
+    """One step of Adam: the mean gradient, divided by the root of the mean squared gradient.
+
+    Args:
+        parameter, gradient: tensors of one shape. m, v: running means of the gradient and of its square, of the same shape,
+            starting at 0. None of them is changed.
+        step: which step this is, from 1. lr: learning rate. betas: how much of m and of v is kept, two numbers in [0, 1).
+        eps: small number, added to the root.
+    Returns:
+        (parameter, m, v), new tensors; m and v without the correction for their start at 0.
+    Source: Kingma and Ba 2015, Adam, algorithm 1.
+    """
+    m = betas[0] * m + (1 - betas[0]) * gradient
+    v = betas[1] * v + (1 - betas[1]) * gradient**2
+    mean, square = m / (1 - betas[0] ** step), v / (1 - betas[1] ** step)
+    return parameter - lr * mean / (square.sqrt() + eps), m, v
+
+
+def batch_norm(x, gamma, beta, running_mean, running_var, momentum, eps, training):
+    """Batch normalisation: each channel to mean 0 and variance 1, then a scale and a shift that are learnt.
+
+    Args:
+        x: (N, C, H, W). gamma, beta: (C,), the scale and the shift.
+        running_mean, running_var: (C,), what was remembered of earlier batches; not changed.
+        momentum: share of the new batch in what is remembered. eps: small number, added to the variance.
+        training: True: normalise by this batch's own mean and biased variance over N, H and W, and remember its mean and unbiased
+            variance. False: normalise by what was remembered, which stays as it is.
+    Returns:
+        (y, running_mean, running_var): y of x's shape; what is remembered carries no gradient.
+    Source: Ioffe and Szegedy 2015, Batch Normalization, algorithms 1 and 2.
+    """
+    mean, variance = running_mean, running_var
+    if training:
+        count = x.numel() // x.shape[1]
+        mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+        unbiased = variance.detach() * count / (count - 1)
+        running_mean = (1 - momentum) * running_mean + momentum * mean.detach()
+        running_var = (1 - momentum) * running_var + momentum * unbiased
+    channels = lambda values: values[:, None, None]
+    y = (x - channels(mean)) / channels(variance + eps).sqrt()
+    return channels(gamma) * y + channels(beta), running_mean, running_var
+
+
 def dropout(x, p, keep):
     """Inverted dropout: zero what is not kept and scale the rest, so that the mean stays what it was.
 
@@ -212,6 +272,20 @@ def spectral_norm(weight, u, iterations):
             v = F.normalize(weight.T @ u, dim=0)
             u = F.normalize(weight @ v, dim=0)
     return u @ weight @ v, u
+
+
+def extragradient_step(field, point, lr):
+    """One step of a game that does not circle: look where a plain step would lead, and step from here by the gradients found there.
+
+    Args:
+        field: function (P,) -> (P,), for every parameter of every player the gradient of its own player's loss.
+        point: (P,), the parameters of all players. lr: number, the step size of both steps.
+    Returns:
+        (P,), the parameters after the step.
+    Source: Korpelevich 1976; Gidel et al. 2019, A Variational Inequality Perspective on GANs, section 3.2.
+    """
+    ahead = point - lr * field(point)
+    return point - lr * field(ahead)
 
 
 # ---------------------------------------------------------------- control and image tasks (lessons 31, 41 and 42)

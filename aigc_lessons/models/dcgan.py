@@ -87,16 +87,6 @@ class DCGAN(nn.Module):
         self.discriminator = initialize(discriminator_network(image_shape, width))
         self.generator_ema = averaged(self.generator, ema_decay)
 
-    @classmethod
-    def article_32(cls):
-        """The articles' 32x32 network: 3 channels, 256-128-64, z of 100 numbers."""
-        return cls((3, 32, 32), latent_dim=100, width=64)
-
-    @classmethod
-    def article_16(cls):
-        """The articles' 16x16 network: 1 channel, 256-128, z of 100 numbers."""
-        return cls((1, 16, 16), latent_dim=100, width=64)
-
     def optimizers(self):
         return {
             "generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),

@@ -1168,6 +1168,7 @@ def test_from_scratch_leaves_the_library_as_it_was(worker):
         lambda x, w: torch.nn.functional.layer_norm(x, (6,)),
         lambda x, w: torch.nn.functional.scaled_dot_product_attention(x, x, x),
         lambda x, w: torch.nn.functional.unfold(x, 2).softmax(1),
+        lambda x, w: torch.cat([x, torch.stack([x, x]).mean(0)]),  # other spaces than ATen have a "cat" too
         lambda x, w: torch.nn.functional.pad(x, (1, 1)).abs_().sort()[0][..., 1:],
         lambda x, w: torch.fft.rfft2(x).abs().sum() + torch.einsum("nchw,kcij->nkhw", x, w),
     ],

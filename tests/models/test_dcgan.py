@@ -1,4 +1,4 @@
-"""The convolutional GAN: the articles' layers, one step by hand, and the average that makes the samples."""
+"""The convolutional GAN: its layers, one step by hand, and the average that makes the samples."""
 
 import copy
 import math
@@ -24,9 +24,15 @@ def sgd(module, lr=0.1):
 
 # Networks
 
+
+def wide(image_shape):
+    """Radford's plan for a small picture: 256 channels at the top, noise of 100 numbers."""
+    return al.models.DCGAN(image_shape, latent_dim=100, width=64)
+
+
 PLANS = [  # who, z, shapes from the first layer to the picture
-    (al.models.DCGAN.article_32, 100, [(256, 4, 4), (128, 8, 8), (64, 16, 16), (3, 32, 32)]),
-    (al.models.DCGAN.article_16, 100, [(256, 4, 4), (128, 8, 8), (1, 16, 16)]),
+    (lambda: wide((3, 32, 32)), 100, [(256, 4, 4), (128, 8, 8), (64, 16, 16), (3, 32, 32)]),
+    (lambda: wide((1, 16, 16)), 100, [(256, 4, 4), (128, 8, 8), (1, 16, 16)]),
     (lambda: build((1, 8, 8), width=3), 5, [(12, 4, 4), (1, 8, 8)]),
     (lambda: build((3, 64, 64), width=8), 5, [(32, 4, 4), (16, 8, 8), (8, 16, 16), (4, 32, 32), (3, 64, 64)]),
     (lambda: build((1, 64, 64), width=1), 5, [(4, 4, 4), (2, 8, 8), (1, 16, 16), (1, 32, 32), (1, 64, 64)]),
@@ -74,8 +80,9 @@ def test_the_discriminator_is_its_mirror_and_returns_logits(make, z, plan):
     assert net.discriminator(torch.randn(64, *plan[-1])).abs().max() > 2
 
 
-def test_the_numbers_of_weights_of_the_articles_networks():
-    g, d = al.models.DCGAN.article_32().generator, al.models.DCGAN.article_32().discriminator
+def test_the_number_of_weights_of_a_wide_network():
+    net = wide((3, 32, 32))
+    g, d = net.generator, net.discriminator
     kernels = 16 * (256 * 128 + 128 * 64 + 64 * 3)
     # bias, scale and shift; bias
     assert sum(p.numel() for p in g.parameters()) == 16 * 100 * 256 + kernels + (256 + 128 + 64) * 3 + 3
@@ -85,7 +92,7 @@ def test_the_numbers_of_weights_of_the_articles_networks():
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
 def test_weights_begin_as_radford_says(network):
     torch.manual_seed(0)
-    for layer in getattr(al.models.DCGAN.article_32(), network):
+    for layer in getattr(wide((3, 32, 32)), network):
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             n = layer.weight.numel()
             assert layer.weight.std().item() == pytest.approx(0.02, abs=4 * 0.02 / math.sqrt(2 * n))

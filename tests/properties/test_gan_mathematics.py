@@ -486,3 +486,29 @@ def test_jensen_shannon_has_finite_gradients_where_there_is_no_mass():
     logits = torch.tensor([300.0, -300.0, 0.0], requires_grad=True)
     losses.jensen_shannon(logits.softmax(0), torch.tensor([0.2, 0.3, 0.5])).backward()
     assert logits.grad.isfinite().all()
+
+
+# Steps of a game
+
+
+def turning(point):
+    """Two players around a balance at 0: the gradients turn, and pull nowhere."""
+    return torch.stack([-point[1], point[0]])
+
+
+@pytest.mark.parametrize("lr", [0.1, 0.5, 0.9])
+def test_an_extragradient_step_comes_closer_where_a_plain_one_moves_away(lr):
+    """Eigenvalues of the turning field are ±i: a plain step multiplies the distance by |1 - i lr|, an extragradient one by
+    |1 - i lr - lr²|."""
+    point = randn(2)
+    plain, new = point - lr * turning(point), ops.extragradient_step(turning, point, lr)
+    torch.testing.assert_close(plain.norm(), point.norm() * abs(1 - 1j * lr))
+    torch.testing.assert_close(new.norm(), point.norm() * abs(1 - 1j * lr - lr**2))
+    assert new.norm() < point.norm() < plain.norm()
+
+
+def test_an_extragradient_step_of_a_linear_game_by_hand():
+    matrix, point = randn(4, 4), randn(4, seed=1)
+    want = point - 0.3 * matrix @ point + 0.09 * matrix @ matrix @ point
+    torch.testing.assert_close(ops.extragradient_step(lambda p: matrix @ p, point, 0.3), want)
+    torch.testing.assert_close(ops.extragradient_step(torch.zeros_like, point, 0.3), point)

@@ -311,3 +311,75 @@ def test_dropout_gradient_is_the_scaled_mask():
     x, keep = randn(3, 4).requires_grad_(), (randn(3, 4, seed=1) > 0).double()
     ops.dropout(x, 0.2, keep).sum().backward()
     agree(x.grad, keep / 0.8)
+
+
+# Optimizers and batch norm
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_sgd_steps_agree_with_torch(momentum):
+    weight = torch.nn.Parameter(randn(3, 4))
+    optimizer = torch.optim.SGD([weight], lr=0.1, momentum=momentum)
+    parameter, velocity = weight.detach().clone(), torch.zeros(3, 4, dtype=torch.float64)
+    for step in range(5):
+        gradient = randn(3, 4, seed=step + 1)
+        before = parameter.clone(), velocity.clone()
+        new = ops.sgd_step(parameter, gradient, velocity, 0.1, momentum)
+        assert torch.equal(parameter, before[0]) and torch.equal(velocity, before[1])
+        (parameter, velocity), weight.grad = new, gradient
+        optimizer.step()
+        agree(parameter, weight.detach())
+
+
+def test_constant_gradients_make_momentum_a_longer_step():
+    """The velocity tends to gradient / (1 - momentum)."""
+    parameter, velocity = torch.zeros(1).double(), torch.zeros(1).double()
+    for _ in range(400):
+        parameter, velocity = ops.sgd_step(parameter, torch.ones(1).double(), velocity, 0.1, 0.9)
+    agree(velocity, torch.full((1,), 10.0).double())
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.9), (0.0, 0.99)])
+@pytest.mark.parametrize("eps", [1e-8, 1e-2])
+def test_adam_steps_agree_with_torch(betas, eps):
+    weight = torch.nn.Parameter(randn(3, 4))
+    optimizer = torch.optim.Adam([weight], lr=0.1, betas=betas, eps=eps)
+    parameter, m, v = weight.detach().clone(), *torch.zeros(2, 3, 4, dtype=torch.float64)
+    for step in range(1, 6):
+        gradient = randn(3, 4, seed=step)
+        parameter, m, v = ops.adam_step(parameter, gradient, m, v, step, 0.1, betas, eps)
+        weight.grad = gradient
+        optimizer.step()
+        agree(parameter, weight.detach())
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_adams_first_step_has_the_length_of_the_learning_rate(scale):
+    gradient = scale * torch.tensor([1.0, -2.0, 5.0]).double()
+    nothing = torch.zeros(3).double()
+    parameter, _, _ = ops.adam_step(nothing, gradient, nothing, nothing, 1, 0.1, (0.9, 0.999), 1e-12)
+    torch.testing.assert_close(parameter, -0.1 * gradient.sign(), rtol=1e-6, atol=0)
+
+
+def test_batch_norm_agrees_with_torch_in_both_modes():
+    layer = torch.nn.BatchNorm2d(3, momentum=0.2, eps=1e-3).double()
+    with torch.no_grad():
+        layer.weight.copy_(randn(3)), layer.bias.copy_(randn(3, seed=1))
+    mean, var = layer.running_mean.clone(), layer.running_var.clone()
+    for seed in range(3):
+        x = 2 * randn(5, 3, 4, 2, seed=seed) + 1
+        y, mean, var = ops.batch_norm(x, layer.weight, layer.bias, mean, var, 0.2, 1e-3, True)
+        agree(y, layer(x))
+        agree(mean, layer.running_mean)
+        agree(var, layer.running_var)
+    y, same_mean, same_var = ops.batch_norm(x, layer.weight, layer.bias, mean, var, 0.2, 1e-3, False)
+    agree(y, layer.eval()(x))
+    assert torch.equal(same_mean, mean) and torch.equal(same_var, var)
+
+
+def test_batch_norm_undoes_scale_and_shift_and_passes_gradients():
+    x, ones, zeros = randn(4, 2, 3, 3), torch.ones(2).double(), torch.zeros(2).double()
+    norm = lambda x: ops.batch_norm(x, ones, zeros, zeros, ones, 0.1, 1e-9, True)[0]
+    torch.testing.assert_close(norm(7 * x - 3), norm(x), rtol=1e-6, atol=1e-6)
+    agree(norm(x).mean((0, 2, 3)), zeros)
+    assert gradcheck(norm, x.requires_grad_())

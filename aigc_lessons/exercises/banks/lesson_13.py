@@ -1,12 +1,11 @@
-"""The exercises of lesson 13: cross-entropy, dropout, early stopping."""
+"""The exercises of lesson 13: cross-entropy, two optimizers, batch norm."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from ...losses import cross_entropy
-from ...ops import dropout
-from ...training.early_stopping import early_stop
+from ...ops import adam_step, batch_norm, sgd_step
 from ..engine import Case, Exercise, Mistake
 
 # cross_entropy
@@ -174,310 +173,557 @@ target: (N,) int64, the right class of each row. Returns a scalar, in nats: the 
 )
 
 
-# dropout
+# sgd_step
 
 
-def _dropout_cases(seed):
+def _sgd_cases(seed):
     g = torch.Generator().manual_seed(seed)
 
-    def mask(*shape, p):
-        return (torch.rand(*shape, generator=g) >= p).float()
+    def case(label, parameter, gradient, velocity, lr, momentum):
+        return Case(label, (*map(torch.as_tensor, (parameter, gradient, velocity)), lr, momentum))
 
-    def case(label, x, p, keep):
-        return Case(label, (x, p, keep), gradients=(0,))
+    def drawn(*shape):
+        return [torch.randn(*shape, generator=g) for _ in range(3)]
 
     return [
-        case(
-            "four values, one dropped, p = 0.5",
-            torch.tensor([1.0, 2.0, -3.0, 4.0]),
-            0.5,
-            torch.tensor([1.0, 1.0, 0.0, 1.0]),
-        ),
-        case("p = 0, nothing dropped", torch.tensor([1.0, -2.0, 5.0]), 0.0, torch.ones(3)),
-        case("p = 0.1", torch.randn(4, 5, generator=g) + 1, 0.1, mask(4, 5, p=0.1)),
-        case("p = 0.8", torch.randn(3, 7, generator=g), 0.8, mask(3, 7, p=0.5)),
-        case("a batch of pictures", torch.randn(2, 3, 4, 5, generator=g), 0.3, mask(2, 3, 4, 5, p=0.3)),
-        case(
-            "whole channels dropped",
-            torch.randn(2, 3, 4, 5, generator=g),
-            0.25,
-            torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])[..., None, None],
-        ),
+        case("one number, momentum 0.5", [1.0], [2.0], [4.0], 0.1, 0.5),
+        case("the first step: the velocity is 0", [1.0, -2.0], [0.5, 3.0], [0.0, 0.0], 0.2, 0.9),
+        case("momentum 0", [1.0, -2.0, 0.5], [0.5, 3.0, -1.0], [2.0, -1.0, 4.0], 0.3, 0.0),
+        case("no gradient, the velocity rolls on", [1.0, -2.0], [0.0, 0.0], [3.0, -1.5], 0.5, 0.8),
+        case("a matrix", *drawn(3, 4), 0.4, 0.7),
+        case("a kernel of a convolution", *drawn(2, 3, 4, 5), 0.05, 0.95),
+        case("learning rate above 1", *drawn(6), 2.5, 0.3),
     ]
 
 
-DROPOUT = Exercise(
-    name="dropout",
+def _sgd_by_library(parameter, gradient, velocity, lr, momentum):
+    weight = torch.nn.Parameter(parameter.clone())
+    weight.grad = gradient.clone()
+    optimizer = torch.optim.SGD([weight], lr=lr, momentum=momentum)
+    optimizer.state[weight]["momentum_buffer"] = velocity.clone()
+    optimizer.step()
+    return weight.detach(), momentum * velocity + gradient
+
+
+def _sgd_written_into(parameter, gradient, velocity, lr, momentum):
+    velocity.mul_(momentum).add_(gradient)
+    parameter.sub_(lr * velocity)
+    return parameter, velocity
+
+
+def _sgd_lookahead(parameter, gradient, velocity, lr, momentum):
+    velocity = momentum * velocity + gradient
+    return parameter - lr * (gradient + momentum * velocity), velocity
+
+
+SGD = Exercise(
+    name="sgd_step",
     lesson=13,
     points=2,
-    minutes=5,
-    differentiable=True,
-    docstring="""Inverted dropout: set to zero what is not kept, and scale the rest so that the expected value stays what it was.
+    minutes=8,
+    docstring="""One step of gradient descent with momentum.
 
-x: any shape. p: the probability in [0, 1) with which a value was dropped when `keep` was drawn.
-keep: float mask of 0 and 1 that broadcasts to x; 1 keeps. Returns the shape of x.""",
-    reference=dropout,
-    cases=_dropout_cases,
+parameter, gradient, velocity: tensors of one shape, which you do not change. lr: the learning rate. momentum: in [0, 1).
+The new velocity is momentum times the old one plus the gradient; the parameter then moves by minus lr times the new velocity.
+Returns (parameter, velocity), both new.""",
+    reference=sgd_step,
+    cases=_sgd_cases,
     alternatives={
-        "where": lambda x, p, keep: torch.where(keep > 0, x / (1 - p), torch.zeros_like(x)),
-        "masked fill, then scale": lambda x, p, keep: x.masked_fill(keep == 0, 0).div(1 - p),
-        "a scaled mask, float64": lambda x, p, keep: torch.einsum(
-            "...,...->...", x.double(), keep.double() / (1.0 - p)
+        "the library": _sgd_by_library,
+        "add with alpha": lambda parameter, gradient, velocity, lr, momentum: (
+            parameter.add(velocity.mul(momentum).add(gradient), alpha=-lr),
+            velocity.mul(momentum).add(gradient),
         ),
-        "what is dropped taken away": lambda x, p, keep: (x - x * (1 - keep)) * (1 / (1 - p)),
+        "two parts of the step": lambda parameter, gradient, velocity, lr, momentum: (
+            parameter - lr * gradient - lr * momentum * velocity,
+            gradient + momentum * velocity,
+        ),
+        "on copies, in place, float64": lambda parameter, gradient, velocity, lr, momentum: _sgd_written_into(
+            parameter.double(), gradient.double(), velocity.double(), lr, momentum
+        ),
     },
     mistakes=(
         Mistake(
-            "no scaling",
-            "You do not scale what is kept, so the mean shrinks; divide by 1 - p.",
-            lambda x, p, keep: x * keep,
+            "uphill",
+            "You add the step; the gradient points uphill, so subtract it.",
+            lambda parameter, gradient, velocity, lr, momentum: (
+                parameter + lr * (momentum * velocity + gradient),
+                momentum * velocity + gradient,
+            ),
         ),
         Mistake(
-            "scaled down",
-            "You multiply by 1 - p; what is kept must grow to make up for what is dropped, so divide.",
-            lambda x, p, keep: x * keep * (1 - p),
+            "the old velocity moves the parameter",
+            "You move by the velocity of before; update the velocity first and move by the new one.",
+            lambda parameter, gradient, velocity, lr, momentum: (
+                parameter - lr * velocity,
+                momentum * velocity + gradient,
+            ),
         ),
         Mistake(
-            "divided by p",
-            "You divide by p, the probability to drop; divide by 1 - p, the probability to keep.",
-            lambda x, p, keep: x * keep / torch.tensor(p),
+            "the velocity ignored",
+            "You move by the gradient alone; move by the velocity, which holds the earlier gradients too.",
+            lambda parameter, gradient, velocity, lr, momentum: (
+                parameter - lr * gradient,
+                momentum * velocity + gradient,
+            ),
         ),
         Mistake(
-            "mask inverted",
-            "You keep what should be dropped: where `keep` is 1 the value stays.",
-            lambda x, p, keep: dropout(x, p, 1 - keep),
+            "the gradient weighted by 1 - momentum",
+            "You weight the gradient by 1 - momentum, which makes a mean; here the whole gradient is added.",
+            lambda parameter, gradient, velocity, lr, momentum: sgd_step(
+                parameter, (1 - momentum) * gradient, velocity, lr, momentum
+            ),
         ),
         Mistake(
-            "scaled by the mask's own mean",
-            "You divide by the fraction that was kept this time; divide by 1 - p, which does not "
-            "change from batch to batch.",
-            lambda x, p, keep: x * keep / keep.mean(),
-        ),
-        Mistake("mask forgotten", "You scale, but drop nothing: multiply by `keep`.", lambda x, p, keep: x / (1 - p)),
-        Mistake(
-            "no dropping at all",
-            "You return x itself, which is what dropout does at test time; here the mask applies.",
-            lambda x, p, keep: x.clone(),
+            "learning rate inside the velocity",
+            "You multiply the gradient by lr before it enters the velocity; lr belongs to the step of the parameter.",
+            lambda parameter, gradient, velocity, lr, momentum: (
+                parameter - momentum * velocity - lr * gradient,
+                momentum * velocity + lr * gradient,
+            ),
         ),
         Mistake(
-            "scaled twice", "You divide by 1 - p twice; once is enough.", lambda x, p, keep: x * keep / (1 - p) ** 2
+            "looks ahead",
+            "You take Nesterov's step, which adds momentum times the new velocity to the gradient; move by the velocity.",
+            _sgd_lookahead,
         ),
         Mistake(
-            "square root",
-            "You divide by the square root of 1 - p, which keeps the energy; dropout keeps the mean.",
-            lambda x, p, keep: x * keep / (1 - p) ** 0.5,
+            "momentum on the gradient",
+            "You multiply the gradient by the momentum; what fades is the old velocity.",
+            lambda parameter, gradient, velocity, lr, momentum: sgd_step(
+                parameter, momentum * gradient, velocity / max(momentum, 1e-9), lr, momentum
+            ),
         ),
         Mistake(
-            "draws its own mask",
-            "You draw a new mask; use the one you are given, so that the randomness is the caller's.",
-            lambda x, p, keep: F.dropout(x, p),
+            "the velocity never fades",
+            "You add the whole old velocity; multiply it by the momentum first.",
+            lambda parameter, gradient, velocity, lr, momentum: sgd_step(parameter, gradient, velocity, lr, 1.0),
         ),
         Mistake(
-            "dropped values removed",
-            "You leave dropped values out, which changes the shape; they stay in place as zeros.",
-            lambda x, p, keep: x[keep.expand_as(x) > 0] / (1 - p),
+            "the two swapped",
+            "You return the velocity first; the order is (parameter, velocity).",
+            lambda parameter, gradient, velocity, lr, momentum: sgd_step(parameter, gradient, velocity, lr, momentum)[
+                ::-1
+            ],
         ),
         Mistake(
-            "the mask alone",
-            "You return the scaled mask; multiply it by x.",
-            lambda x, p, keep: (x * 0 + 1) * keep / (1 - p),
+            "the old velocity returned",
+            "You return the velocity that you were given; return the new one, for the next step.",
+            lambda parameter, gradient, velocity, lr, momentum: (
+                sgd_step(parameter, gradient, velocity, lr, momentum)[0],
+                velocity.clone(),
+            ),
+        ),
+        Mistake(
+            "learning rate forgotten",
+            "You move by the whole velocity; multiply it by lr.",
+            lambda parameter, gradient, velocity, lr, momentum: sgd_step(parameter, gradient, velocity, 1.0, momentum),
         ),
     ),
 )
 
 
-# early_stop
+# adam_step
 
 
-def _stop_cases(seed):
+def _adam_cases(seed):
     g = torch.Generator().manual_seed(seed)
 
-    def drawn(epochs):
-        noisy = torch.linspace(1, 0, epochs) + 0.4 * torch.randn(epochs, generator=g)
-        return [round(loss, 2) for loss in noisy.tolist()]
+    def case(label, parameter, gradient, m, v, step, *, lr=0.5, betas=(0.5, 0.75), eps=1e-8):
+        tensors = map(torch.as_tensor, (parameter, gradient, m, v))
+        return Case(label, (*tensors, step, lr, betas, eps))
+
+    def drawn(*shape):
+        parameter, gradient, m, v = (torch.randn(*shape, generator=g) for _ in range(4))
+        return parameter, 2 * gradient, m, v.square() + 0.1
 
     return [
-        Case("a single epoch", ([2.0], 3)),
-        Case("the first epoch is the best", ([1.0, 2.0, 3.0, 4.0], 2)),
-        Case("never stops", ([5.0, 4.0, 3.0, 2.0], 1)),
-        Case("patience 1, and a better epoch too late", ([3.0, 2.0, 4.0, 1.0], 1)),
-        Case("a tie is no improvement", ([3.0, 2.0, 2.0, 2.0, 1.0], 2)),
-        Case("an improvement just in time", ([5.0, 3.0, 4.0, 6.0, 2.0, 7.0], 3)),
-        Case("a better epoch just too late", ([5.0, 3.0, 4.0, 6.0, 7.0, 2.0], 3)),
-        Case("a better epoch long after the stop", ([4.0, 2.0, 3.0, 5.0, 6.0, 7.0, 1.0], 2)),
-        Case("falling again, but not below the best", ([6.0, 2.0, 5.0, 4.0, 3.0, 1.0], 3)),
-        Case("two setbacks, patience counts anew", ([6.0, 5.0, 5.5, 4.0, 4.5, 3.0, 3.5, 2.0], 2)),
-        Case("negative losses", ([-1.0, -2.0, -1.5, -3.0, -2.5, -2.0, -4.0], 2)),
-        *(
-            Case(f"{epochs} noisy epochs, patience {patience}", (drawn(epochs), patience))
-            for epochs, patience in ((10, 2), (15, 3), (30, 4))
-        ),
+        case("the first step of one number", [1.0], [2.0], [0.0], [0.0], 1),
+        case("the second step of two numbers", [1.0, -2.0], [3.0, 0.5], [1.0, -0.5], [4.0, 0.25], 2),
+        case("the usual betas, first step", [1.0, 0.5], [5.0, -8.0], [0.0, 0.0], [0.0, 0.0], 1, betas=(0.9, 0.999)),
+        case("a large eps", [0.5, -1.0], [1.0, -2.0], [0.3, 0.4], [0.5, 2.0], 3, eps=0.5),
+        case("tiny gradients, large eps", [1e-3, 2e-3], [1e-3, -2e-3], [0.0, 0.0], [0.0, 0.0], 1, lr=1e-3, eps=1e-3),
+        case("a matrix, step 4", *drawn(3, 4), 4),
+        case("a kernel, step 7", *drawn(2, 3, 2, 2), 7, lr=0.2, betas=(0.8, 0.6)),
+        case("step 1000", *drawn(5), 1000, betas=(0.9, 0.99)),
+        case("no memory", *drawn(6), 3, betas=(0.0, 0.0)),
     ]
 
 
-def _stop_by_counting(losses, patience):
-    best, lowest, waited = 0, float("inf"), 0
-    for epoch, loss in enumerate(losses):
-        waited += 1
-        if loss < lowest:
-            best, lowest, waited = epoch, loss, 0
-        if waited == patience:
-            break
-    return best
+def _adam_by_library(parameter, gradient, m, v, step, lr, betas, eps):
+    weight = torch.nn.Parameter(parameter.clone())
+    weight.grad = gradient.clone()
+    optimizer = torch.optim.Adam([weight], lr=lr, betas=betas, eps=eps, foreach=False)
+    optimizer.state[weight] = {"step": torch.tensor(step - 1.0), "exp_avg": m.clone(), "exp_avg_sq": v.clone()}
+    optimizer.step()
+    state = optimizer.state[weight]
+    return weight.detach(), state["exp_avg"], state["exp_avg_sq"]
 
 
-def _stop_by_jumping(losses, patience):
-    """From each best epoch to the next better one within reach."""
-    best = 0
-    while True:
-        better = [e for e in range(best + 1, min(best + patience + 1, len(losses))) if losses[e] < losses[best]]
-        if not better:
-            return best
-        best = better[0]
+def _adam_by_lerp(parameter, gradient, m, v, step, lr, betas, eps):
+    m, v = torch.lerp(gradient, m, betas[0]), torch.lerp(gradient * gradient, v, betas[1])
+    return parameter - lr * (m / (1 - betas[0] ** step)) / ((v / (1 - betas[1] ** step)) ** 0.5 + eps), m, v
 
 
-def _stop_by_numpy(losses, patience):
-    """Epochs that set a record; the first record that no other follows within `patience`."""
-    lowest = np.minimum.accumulate(losses)
-    records = np.flatnonzero(np.concatenate([[True], lowest[1:] < lowest[:-1]]))
-    gaps = np.diff(np.append(records, np.iinfo(int).max))
-    return records[np.argmax(gaps > patience)]
+def _adam_in_float64(parameter, gradient, m, v, step, lr, betas, eps):
+    return adam_step(parameter.double(), gradient.double(), m.double(), v.double(), step, lr, betas, eps)
 
 
-def _stop_recursively(losses, patience):
-    lowest = min(losses[: patience + 1])
-    if losses[0] == lowest:
-        return 0
-    first = next(e for e, loss in enumerate(losses) if loss < losses[0])
-    return first + _stop_recursively(losses[first:], patience)
+def _adam_one_rate(parameter, gradient, m, v, step, lr, betas, eps):
+    """Algorithm 1 with both corrections gathered in the learning rate, and eps scaled with them."""
+    m, v = m + (1 - betas[0]) * (gradient - m), v + (1 - betas[1]) * (gradient**2 - v)
+    root = (1 - betas[1] ** step) ** 0.5
+    rate = lr * root / (1 - betas[0] ** step)
+    return parameter - rate * m / (v.sqrt() + eps * root), m, v
 
 
-def _last_epoch(losses, patience):
-    """The epoch after which training stops."""
-    return min(early_stop(losses, patience) + patience, len(losses) - 1)
+def _adam_wrong(
+    correct_m=1, correct_v=1, root=True, eps_inside=False, sign=-1, after=0, square=True, corrected_back=False
+):
+    """adam_step with one thing different."""
+
+    def step_of(parameter, gradient, m, v, step, lr, betas, eps):
+        m = betas[0] * m + (1 - betas[0]) * gradient
+        v = betas[1] * v + (1 - betas[1]) * (gradient**2 if square else gradient.abs())
+        mean = m / (1 - betas[0] ** (step + after)) if correct_m else m
+        second = v / (1 - betas[1] ** (step + after)) if correct_v else v
+        below = (second + eps) ** 0.5 if eps_inside else second.sqrt() + eps if root else second + eps
+        moved = parameter + sign * lr * mean / below
+        return (moved, mean, second) if corrected_back else (moved, m, v)
+
+    return step_of
 
 
-def _stop_tie_counts(losses, patience):
-    best = 0
-    for epoch, loss in enumerate(losses):
-        if loss <= losses[best]:
-            best = epoch
-        elif epoch - best >= patience:
-            break
-    return best
-
-
-def _stop_against_previous(losses, patience):
-    """Improvement means better than the epoch before."""
-    waited = 0
-    for epoch in range(1, len(losses)):
-        waited = 0 if losses[epoch] < losses[epoch - 1] else waited + 1
-        if waited >= patience:
-            return int(np.argmin(losses[: epoch + 1]))
-    return int(np.argmin(losses))
-
-
-def _stop_never_reset(losses, patience):
-    best, waited = 0, 0
-    for epoch, loss in enumerate(losses[1:], 1):
-        if loss < losses[best]:
-            best = epoch
-        else:
-            waited += 1
-            if waited >= patience:
-                break
-    return best
-
-
-def _stop_from_zero(losses, patience):
-    """The lowest loss so far starts at 0."""
-    best, lowest, waited = 0, 0.0, 0
-    for epoch, loss in enumerate(losses):
-        if loss < lowest:
-            best, lowest, waited = epoch, loss, 0
-        else:
-            waited += 1
-            if waited >= patience:
-                break
-    return best
-
-
-STOP = Exercise(
-    name="early_stop",
+ADAM = Exercise(
+    name="adam_step",
     lesson=13,
     points=3,
-    minutes=10,
-    docstring="""The best epoch seen by the time training stops for lack of improvement.
+    minutes=12,
+    docstring="""One step of Adam.
 
-losses: list of validation losses, one an epoch, in order. patience: int, at least 1.
-Training stops after `patience` epochs in a row without a new lowest loss; a tie is no improvement.
-Returns the index of the best epoch seen until then, or in the whole list if it never stops.""",
-    reference=early_stop,
-    cases=_stop_cases,
+parameter, gradient: tensors of one shape. m, v: running means of the gradient and of its square, of the same shape. You change none of them.
+step: int, from 1. lr: the learning rate. betas: two numbers, what is kept of m and of v. eps: added after the square root is taken.
+Both means are divided by 1 - beta ** step before they are used. Returns (parameter, m, v), m and v without that division.""",
+    reference=adam_step,
+    cases=_adam_cases,
     alternatives={
-        "counting": _stop_by_counting,
-        "jumping from best to best": _stop_by_jumping,
-        "NumPy records": _stop_by_numpy,
-        "recursion": _stop_recursively,
+        "the library": _adam_by_library,
+        "lerp": _adam_by_lerp,
+        "float64": _adam_in_float64,
+        "corrections in the learning rate": _adam_one_rate,
     },
     mistakes=(
         Mistake(
-            "looks into the future",
-            "You return the best epoch of the whole list; epochs after the stop are never seen.",
-            lambda losses, patience: int(np.argmin(losses)),
+            "no correction",
+            "You use m and v as they are; they start at 0, so divide them by 1 - beta ** step.",
+            _adam_wrong(correct_m=0, correct_v=0),
         ),
         Mistake(
-            "the epoch of the stop",
-            "You return the epoch at which training stops; return the best one seen until then.",
-            _last_epoch,
+            "only m corrected",
+            "You correct m and forget v; divide v by 1 - betas[1] ** step too.",
+            _adam_wrong(correct_v=0),
         ),
         Mistake(
-            "the loss itself",
-            "You return the lowest loss; return its index.",
-            lambda losses, patience: losses[early_stop(losses, patience)],
+            "only v corrected",
+            "You correct v and forget m; divide m by 1 - betas[0] ** step too.",
+            _adam_wrong(correct_m=0),
         ),
         Mistake(
-            "counts from 1",
-            "You count epochs from 1; an index starts at 0.",
-            lambda losses, patience: early_stop(losses, patience) + 1,
-        ),
-        Mistake("a tie counts", "You take an equal loss for an improvement; compare with <, not <=.", _stop_tie_counts),
-        Mistake(
-            "one epoch too patient",
-            "You stop one epoch too late: after `patience` epochs without improvement, not one more.",
-            lambda losses, patience: early_stop(losses, patience + 1),
+            "eps under the root",
+            "You add eps before the square root; take the root first and then add eps.",
+            _adam_wrong(eps_inside=True),
         ),
         Mistake(
-            "one epoch too hasty",
-            "You stop one epoch too early: `patience` epochs without improvement must have passed.",
-            lambda losses, patience: early_stop(losses, patience - 1) if patience > 1 else 0,
+            "no square root",
+            "You divide by the mean square itself; divide by its square root, which has the gradient's unit.",
+            _adam_wrong(root=False),
+        ),
+        Mistake("uphill", "You add the step; the gradient points uphill, so subtract it.", _adam_wrong(sign=1)),
+        Mistake(
+            "corrected moments returned",
+            "You return the corrected m and v, which the next step would correct again; return them uncorrected.",
+            _adam_wrong(corrected_back=True),
         ),
         Mistake(
-            "compared with the epoch before",
-            "You compare with the epoch before; compare with the best epoch so far.",
-            _stop_against_previous,
+            "step counted from 0",
+            "You take the exponent step + 1, but step already starts at 1.",
+            _adam_wrong(after=1),
         ),
         Mistake(
-            "patience never restored",
-            "You never set the count back to 0 after an improvement; epochs in a row are counted.",
-            _stop_never_reset,
+            "the gradient not squared",
+            "You average the size of the gradient in v; average its square.",
+            _adam_wrong(square=False),
         ),
         Mistake(
-            "lowest starts at 0",
-            "Your lowest loss starts at 0, so no positive loss is an improvement; start at infinity.",
-            _stop_from_zero,
+            "beta and 1 - beta swapped",
+            "You keep 1 - beta of the old mean; keep beta of it and take 1 - beta of the new gradient.",
+            lambda parameter, gradient, m, v, step, lr, betas, eps: (
+                parameter
+                - lr
+                * ((1 - betas[0]) * m + betas[0] * gradient)
+                / (1 - betas[0] ** step)
+                / ((((1 - betas[1]) * v + betas[1] * gradient**2) / (1 - betas[1] ** step)).sqrt() + eps),
+                (1 - betas[0]) * m + betas[0] * gradient,
+                (1 - betas[1]) * v + betas[1] * gradient**2,
+            ),
         ),
         Mistake(
-            "the largest loss",
-            "You look for the largest value; the best epoch has the lowest loss.",
-            lambda losses, patience: early_stop([-loss for loss in losses], patience),
+            "betas exchanged",
+            "You use betas[1] for the gradient and betas[0] for its square; betas[0] belongs to m.",
+            lambda parameter, gradient, m, v, step, lr, betas, eps: adam_step(
+                parameter, gradient, m, v, step, lr, betas[::-1], eps
+            ),
         ),
         Mistake(
-            "patience ignored",
-            "You stop at the first epoch that is no improvement; wait for `patience` of them in a row.",
-            lambda losses, patience: early_stop(losses, 1),
+            "the gradient in place of its mean",
+            "You move by the gradient itself; move by its running mean m, corrected.",
+            lambda parameter, gradient, m, v, step, lr, betas, eps: (
+                adam_step(parameter, gradient, m, v, step, lr, (0.0, betas[1]), eps)[0],
+                *adam_step(parameter, gradient, m, v, step, lr, betas, eps)[1:],
+            ),
+        ),
+        Mistake(
+            "m and v swapped",
+            "You return v before m; the order is (parameter, m, v).",
+            lambda *args: tuple(adam_step(*args)[i] for i in (0, 2, 1)),
+        ),
+        Mistake(
+            "the moments are not returned anew",
+            "You return the m and v that you were given; return the new ones.",
+            lambda parameter, gradient, m, v, step, lr, betas, eps: (
+                adam_step(parameter, gradient, m, v, step, lr, betas, eps)[0],
+                m.clone(),
+                v.clone(),
+            ),
         ),
     ),
 )
 
-EXERCISES = (ENTROPY, DROPOUT, STOP)
+
+# batch_norm
+
+
+def _norm_cases(seed):
+    g = torch.Generator().manual_seed(seed)
+
+    def case(label, x, *, momentum=0.25, eps=1e-5, training=1, plain=False):
+        c = x.shape[1]
+        gamma = torch.ones(c) if plain else 0.5 + torch.rand(c, generator=g)
+        beta = torch.zeros(c) if plain else torch.randn(c, generator=g)
+        mean, var = torch.randn(c, generator=g), 0.5 + torch.rand(c, generator=g)
+        args = (x, gamma, beta, mean, var, momentum, eps, training)
+        return Case(label, args, gradients=(0, 1, 2))
+
+    def drawn(*shape):
+        offset, scale = torch.randn(shape[1], generator=g), 0.5 + torch.rand(shape[1], generator=g)
+        return torch.randn(*shape, generator=g) * scale[:, None, None] + offset[:, None, None]
+
+    small = torch.tensor([1.0, 3.0, 5.0, 9.0]).view(2, 1, 1, 2)
+    return [
+        case("four numbers of one channel, training", small, plain=True),
+        case("the same in eval mode", small, plain=True, training=0),
+        case("two channels, training", drawn(2, 2, 1, 2)),
+        case("three channels, eval mode", drawn(2, 3, 2, 2), training=0),
+        case("a large eps", drawn(3, 2, 2, 2), eps=0.5),
+        case("a large eps, eval mode", drawn(2, 2, 2, 3), eps=0.5, training=0),
+        case("as many pictures as channels as rows", drawn(3, 3, 3, 3), momentum=0.1),
+        case("one picture", drawn(1, 4, 3, 2), momentum=0.6),
+        case("momentum 1: only this batch is remembered", drawn(4, 2, 3, 3), momentum=1.0),
+        case("not square", drawn(5, 4, 2, 3), momentum=0.1),
+    ]
+
+
+def _norm_by_library(x, gamma, beta, running_mean, running_var, momentum, eps, training):
+    mean, var = running_mean.clone(), running_var.clone()
+    y = F.batch_norm(x, mean, var, gamma, beta, bool(training), momentum, eps)
+    return y, mean, var
+
+
+def _norm_by_columns(x, gamma, beta, running_mean, running_var, momentum, eps, training):
+    """Channels last, then it is the norm of a table."""
+    table = x.movedim(1, -1).reshape(-1, x.shape[1])
+    mean, var = running_mean, running_var
+    if training:
+        mean, var = table.mean(0), table.var(0, correction=0)
+        running_mean = running_mean.lerp(mean.detach(), momentum)
+        running_var = running_var.lerp(table.detach().var(0), momentum)
+    y = (table - mean) * (var + eps).rsqrt() * gamma + beta
+    n, c, h, w = x.shape
+    return y.reshape(n, h, w, c).movedim(-1, 1), running_mean, running_var
+
+
+def _norm_channel_by_channel(x, gamma, beta, running_mean, running_var, momentum, eps, training):
+    out, means, variances = [], [], []
+    for c in range(x.shape[1]):
+        channel, mean, var = x[:, c], running_mean[c], running_var[c]
+        if training:
+            mean = channel.mean()
+            var = ((channel - mean) ** 2).mean()
+            means.append(running_mean[c] * (1 - momentum) + momentum * mean.detach())
+            variances.append(running_var[c] * (1 - momentum) + momentum * channel.detach().var())
+        out.append(gamma[c] * (channel - mean) / torch.sqrt(var + eps) + beta[c])
+    if not training:
+        return torch.stack(out, 1), running_mean.clone(), running_var.clone()
+    return torch.stack(out, 1), torch.stack(means), torch.stack(variances)
+
+
+def _norm_in_float64(x, gamma, beta, running_mean, running_var, momentum, eps, training):
+    doubles = (t.double() for t in (x, gamma, beta, running_mean, running_var))
+    return batch_norm(*doubles, momentum, eps, training)
+
+
+def _norm_wrong(
+    dims=(0, 2, 3), correction=0, remembered=1, swapped=False, eps_outside=False, rooted=True, attached=False
+):
+    """batch_norm with one thing different."""
+
+    def norm(x, gamma, beta, running_mean, running_var, momentum, eps, training):
+        if not training:
+            return batch_norm(x, gamma, beta, running_mean, running_var, momentum, eps, training)
+        mean, var = x.mean(dims, keepdim=True), x.var(dims, correction=correction, keepdim=True)
+        if not rooted:
+            below = var + eps
+        else:
+            below = var.sqrt() + eps if eps_outside else (var + eps).sqrt()
+        y = gamma[:, None, None] * (x - mean) / below + beta[:, None, None]
+        source = x if attached else x.detach()
+        new = source.mean((0, 2, 3)), source.var((0, 2, 3), correction=remembered)
+        keep = momentum if swapped else 1 - momentum
+        return y, keep * running_mean + (1 - keep) * new[0], keep * running_var + (1 - keep) * new[1]
+
+    return norm
+
+
+def _norm_always_training(x, gamma, beta, running_mean, running_var, momentum, eps, training):
+    y, mean, var = batch_norm(x, gamma, beta, running_mean, running_var, momentum, eps, True)
+    return (y, mean, var) if training else (y, running_mean.clone(), running_var.clone())
+
+
+def _norm_remembers_in_eval(x, gamma, beta, running_mean, running_var, momentum, eps, training):
+    _, mean, var = batch_norm(x, gamma, beta, running_mean, running_var, momentum, eps, True)
+    return batch_norm(x, gamma, beta, running_mean, running_var, momentum, eps, training)[0], mean, var
+
+
+def _norm_uses_remembered(x, gamma, beta, running_mean, running_var, momentum, eps, training):
+    _, mean, var = batch_norm(x, gamma, beta, running_mean, running_var, momentum, eps, training)
+    return batch_norm(x, gamma, beta, mean, var, momentum, eps, False)[0], mean, var
+
+
+def _norm_statistics_detached(x, gamma, beta, running_mean, running_var, momentum, eps, training):
+    if not training:
+        return batch_norm(x, gamma, beta, running_mean, running_var, momentum, eps, training)
+    fixed = x.detach()
+    y, _, _ = batch_norm(x, gamma, beta, fixed.mean((0, 2, 3)), fixed.var((0, 2, 3), correction=0), 0.0, eps, False)
+    return y, *batch_norm(fixed, gamma, beta, running_mean, running_var, momentum, eps, True)[1:]
+
+
+def _norm_without_shift(x, gamma, beta, running_mean, running_var, momentum, eps, training):
+    return batch_norm(x, gamma, 0 * beta, running_mean, running_var, momentum, eps, training)
+
+
+def _norm_without_scale(x, gamma, beta, running_mean, running_var, momentum, eps, training):
+    return batch_norm(x, 0 * gamma + 1, beta, running_mean, running_var, momentum, eps, training)
+
+
+NORM = Exercise(
+    name="batch_norm",
+    lesson=13,
+    points=4,
+    minutes=20,
+    differentiable=True,
+    docstring="""Batch norm of pictures, in both modes.
+
+x: (N, C, H, W). gamma, beta: (C,), scale and shift. running_mean, running_var: (C,), which you do not change. momentum: in [0, 1]. eps: added to the variance.
+training true: each channel is normalised by its own mean and biased variance over N, H and W; what is remembered becomes
+(1 - momentum) times the old value plus momentum times the batch's mean, and its unbiased variance (divided by the count less 1).
+training false: the remembered values normalise, and come back as they were. Returns (y, running_mean, running_var); no gradient flows into the last two.""",
+    reference=batch_norm,
+    cases=_norm_cases,
+    from_scratch=("native_batch_norm",),
+    alternatives={
+        "the library": _norm_by_library,
+        "a table with channels as columns": _norm_by_columns,
+        "channel by channel": _norm_channel_by_channel,
+        "float64": _norm_in_float64,
+    },
+    mistakes=(
+        Mistake(
+            "mean over the batch only",
+            "You take mean and variance over N alone, for each pixel; take them over N, H and W.",
+            _norm_wrong(dims=(0,)),
+        ),
+        Mistake(
+            "each picture by itself",
+            "You normalise each picture by its own mean (that is instance norm); the mean runs over the batch too.",
+            _norm_wrong(dims=(2, 3)),
+        ),
+        Mistake(
+            "over the channels too",
+            "You take one mean over everything; each channel has its own.",
+            _norm_wrong(dims=(0, 1, 2, 3)),
+        ),
+        Mistake(
+            "normalised by the unbiased variance",
+            "You normalise by the unbiased variance; this batch is normalised by the biased one (correction=0).",
+            _norm_wrong(correction=1),
+        ),
+        Mistake(
+            "the biased variance remembered",
+            "You remember the biased variance; remember the unbiased one, which divides by the count less 1.",
+            _norm_wrong(remembered=0),
+        ),
+        Mistake(
+            "momentum the wrong way round",
+            "You keep `momentum` of the old value; momentum is the share of the new batch.",
+            _norm_wrong(swapped=True),
+        ),
+        Mistake(
+            "eps outside the root",
+            "You add eps to the standard deviation; add it to the variance, under the root.",
+            _norm_wrong(eps_outside=True),
+        ),
+        Mistake(
+            "divided by the variance",
+            "You divide by the variance; divide by its square root.",
+            _norm_wrong(rooted=False),
+        ),
+        Mistake(
+            "what is remembered carries a graph",
+            "You let gradients flow into the running values; detach the batch's mean and variance before you remember them.",
+            _norm_wrong(attached=True),
+        ),
+        Mistake(
+            "the batch's statistics in eval mode",
+            "You normalise by the batch in eval mode too; there the remembered values are used.",
+            _norm_always_training,
+        ),
+        Mistake(
+            "remembers in eval mode",
+            "You update the running values in eval mode; there they stay as they are.",
+            _norm_remembers_in_eval,
+        ),
+        Mistake(
+            "normalised by what is remembered",
+            "You normalise a training batch by the running values; while training, the batch's own are used.",
+            _norm_uses_remembered,
+        ),
+        Mistake(
+            "statistics without gradient",
+            "You stop the gradient at the mean and the variance; both depend on x, and the gradient flows through them.",
+            _norm_statistics_detached,
+        ),
+        Mistake("no shift", "You forget to add beta.", _norm_without_shift),
+        Mistake("no scale", "You forget to multiply by gamma.", _norm_without_scale),
+        Mistake(
+            "nothing remembered",
+            "You return the running values that you were given; while training they move towards the batch's.",
+            lambda x, gamma, beta, running_mean, running_var, momentum, eps, training: (
+                batch_norm(x, gamma, beta, running_mean, running_var, momentum, eps, training)[0],
+                running_mean.clone(),
+                running_var.clone(),
+            ),
+        ),
+    ),
+)
+
+EXERCISES = (ENTROPY, SGD, ADAM, NORM)

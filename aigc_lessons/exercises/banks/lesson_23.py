@@ -1,4 +1,4 @@
-"""The exercises of lesson 23: the optimal discriminator, the Jensen-Shannon divergence."""
+"""The exercises of lesson 23: the optimal discriminator, the Jensen-Shannon divergence, a step that does not circle."""
 
 import math
 
@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ...losses import jensen_shannon, optimal_discriminator
+from ...ops import extragradient_step
 from ..engine import Case, Exercise, Mistake
 
 # optimal_discriminator
@@ -399,4 +400,193 @@ Returns a scalar, in nats, from 0 where p and q are equal to log 2 where they ne
     ),
 )
 
-EXERCISES = (DISCRIMINATOR, DIVERGENCE)
+
+# extragradient_step
+
+
+def _step_cases(seed):
+    """Games of several parameters: what turns around the balance, what is pulled to it, where the gradients grow no more."""
+    g = torch.Generator().manual_seed(seed)
+
+    def drawn(label, n, lr):
+        turning = torch.randn(n, n, generator=g)
+        return Case(
+            label,
+            (
+                torch.randn(n, generator=g) * 2,
+                turning - turning.T + 0.3 * torch.randn(n, n, generator=g),
+                torch.randn(n, generator=g) * 0.5,
+                lr,
+            ),
+        )
+
+    circle = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+    return [
+        Case("two players of one parameter, in a circle", (torch.tensor([1.0, 0.0]), circle, torch.zeros(2), 0.5)),
+        Case("the same, another step size", (torch.tensor([0.5, -2.0]), circle, torch.tensor([0.3, 0.0]), 0.2)),
+        drawn("two parameters, drawn", 2, 0.7),
+        drawn("five parameters", 5, 0.3),
+        drawn("nine parameters, a large step", 9, 1.5),
+    ]
+
+
+def _step_of_a_game(function, point, turning, push, lr):
+    """Call the function with the gradients of a small game as its field: turning @ parameters + push, softly limited."""
+    import torch
+
+    return function(lambda parameters: torch.tanh((turning @ parameters + push) / 3) * 3, point, lr)
+
+
+def _ahead_and_back(field, point, lr):
+    first = field(point)
+    ahead = point - lr * first
+    return ahead + lr * first - lr * field(ahead)
+
+
+def _by_rounds(field, point, lr):
+    seen = point
+    for _ in range(2):
+        seen = point - lr * field(seen)
+    return seen
+
+
+def _on_a_copy(field, point, lr):
+    ahead = point.clone()
+    ahead -= lr * field(ahead)
+    after = point.clone()
+    after -= lr * field(ahead)
+    return after
+
+
+def _parameter_by_parameter(field, point, lr):
+    ahead = torch.stack([p - lr * g for p, g in zip(point, field(point))])
+    return torch.stack([p - lr * g for p, g in zip(point, field(ahead))])
+
+
+def _two_plain_steps(field, point, lr):
+    ahead = point - lr * field(point)
+    return ahead - lr * field(ahead)
+
+
+def _thrice(field, point, lr):
+    seen = point
+    for _ in range(3):
+        seen = point - lr * field(seen)
+    return seen
+
+
+def _half_the_players(field, point, lr):
+    """The first half of the parameters looks ahead, the other stays with the first gradients."""
+    plain = point - lr * field(point)
+    half = len(point) // 2
+    return torch.cat([extragradient_step(field, point, lr)[:half], plain[half:]])
+
+
+EXTRAGRADIENT = Exercise(
+    name="extragradient_step",
+    lesson=23,
+    points=3,
+    minutes=12,
+    docstring="""One extragradient step of a game: take a plain step to look ahead, then step from where you were with the gradients found there.
+
+field: function that takes parameters (P,) and returns (P,): for every parameter the gradient of the loss of the player that owns it,
+so that point - lr * field(point) is one plain gradient step of all players at once. point: (P,), the parameters of all players.
+lr: number, the size of both steps. Returns (P,), the parameters after the step; point itself is left as it was.""",
+    reference=extragradient_step,
+    cases=_step_cases,
+    call=_step_of_a_game,
+    alternatives={
+        "in one line": lambda field, point, lr: point - lr * field(point - lr * field(point)),
+        "ahead, and the first step taken back": _ahead_and_back,
+        "two rounds of a loop": _by_rounds,
+        "in place, on copies": _on_a_copy,
+        "parameter by parameter": _parameter_by_parameter,
+        "torch.sub": lambda field, point, lr: torch.sub(
+            point, field(torch.sub(point, field(point), alpha=lr)), alpha=lr
+        ),
+    },
+    mistakes=(
+        Mistake(
+            "a plain step",
+            "You step with the gradients of where you are; look ahead first, and use the gradients found there.",
+            lambda field, point, lr: point - lr * field(point),
+        ),
+        Mistake(
+            "two plain steps",
+            "You take the second step from the point ahead; it starts where you were, only its gradients come from ahead.",
+            _two_plain_steps,
+        ),
+        Mistake(
+            "mean of both gradients",
+            "You average the gradients of here and of ahead (Heun's method); only those of ahead count.",
+            lambda field, point, lr: point - lr * (field(point) + field(point - lr * field(point))) / 2,
+        ),
+        Mistake(
+            "half a step ahead",
+            "You look only half a step ahead (the midpoint method); both steps have the size lr.",
+            lambda field, point, lr: point - lr * field(point - lr / 2 * field(point)),
+        ),
+        Mistake(
+            "looks back",
+            "You look behind instead of ahead: the step to look with goes down the gradients as well, so subtract it.",
+            lambda field, point, lr: point - lr * field(point + lr * field(point)),
+        ),
+        Mistake(
+            "climbs",
+            "You add the second step; each player descends its own loss, so subtract it.",
+            lambda field, point, lr: point + lr * field(point - lr * field(point)),
+        ),
+        Mistake(
+            "climbs twice",
+            "You add both steps; the field holds gradients of losses, and losses are descended.",
+            lambda field, point, lr: point + lr * field(point + lr * field(point)),
+        ),
+        Mistake(
+            "no step size ahead",
+            "You forget lr in the step that looks ahead.",
+            lambda field, point, lr: point - lr * field(point - field(point)),
+        ),
+        Mistake(
+            "no step size in the end",
+            "You forget lr in the step that counts.",
+            lambda field, point, lr: point - field(point - lr * field(point)),
+        ),
+        Mistake(
+            "step size squared",
+            "You multiply the last step by lr twice.",
+            lambda field, point, lr: point - lr**2 * field(point - lr * field(point)),
+        ),
+        Mistake(
+            "the change alone",
+            "You return the change; the parameters after the step are asked for, so add it to point.",
+            lambda field, point, lr: -lr * field(point - lr * field(point)),
+        ),
+        Mistake(
+            "the gradients alone",
+            "You return the gradients ahead; step with them.",
+            lambda field, point, lr: field(point - lr * field(point)),
+        ),
+        Mistake(
+            "from the place the step reaches",
+            "You give the field the step instead of the place that it leads to: point minus lr times the gradients.",
+            lambda field, point, lr: point - lr * field(-lr * field(point)),
+        ),
+        Mistake(
+            "looks ahead twice",
+            "You look ahead from ahead once more; one look is enough.",
+            _thrice,
+        ),
+        Mistake(
+            "one player looks ahead",
+            "Only one of your players uses the gradients of ahead; all parameters do.",
+            _half_the_players,
+        ),
+        Mistake(
+            "extrapolated from the past",
+            "You take twice the gradients ahead minus those here; the gradients of ahead are used as they are.",
+            lambda field, point, lr: point - lr * (2 * field(point - lr * field(point)) - field(point)),
+        ),
+    ),
+)
+
+EXERCISES = (DISCRIMINATOR, DIVERGENCE, EXTRAGRADIENT)

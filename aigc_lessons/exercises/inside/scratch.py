@@ -135,8 +135,8 @@ def word(operator):
 def composites(forbidden):
     """Names of the operators that PyTorch makes of smaller ones and that an answer is to do without: conv2d, kl_div ..."""
     of_others = lambda name: torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd")
-    refused = [name for name in torch._C._dispatch_get_all_op_names() if not allowed(name, forbidden)]
-    return {name.partition("::")[2].partition(".")[0] for name in refused if of_others(name)}
+    of_aten = [name for name in torch._C._dispatch_get_all_op_names() if name.startswith("aten::")]
+    return {n.partition("::")[2].partition(".")[0] for n in of_aten if of_others(n) and not allowed(n, forbidden)}
 
 
 class FromScratch:
