@@ -467,3 +467,14 @@ def test_the_rule_of_words_bites(alt, caption, faults):
 )
 def test_the_rules_of_headings_and_links_bite(source, faults):
     assert len([*(heading_faults([source]) if source[0] == "#" else []), *link_faults([source])]) == faults
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", ROOT / "notebooks" / "00_start_here.ipynb"], ids=lambda path: path.name
+)
+def test_the_map_counts_each_lessons_exercises(path):
+    from aigc_lessons import exercises
+
+    rows = re.findall(r"\[(\d+)(?: exercises?)?\]\((?:\.\./)?exercises/(\d\d)_", path.read_text(encoding="utf-8"))
+    assert [int(lesson) for _, lesson in rows] == sorted({exercises.get(name).lesson for name in exercises.names()})
+    assert {lesson: int(n) for n, lesson in rows} == {lesson: len(exercises.names(int(lesson))) for _, lesson in rows}
