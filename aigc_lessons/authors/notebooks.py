@@ -92,7 +92,7 @@ def tidy(nb):
     """Bring a notebook, in place, into the one form that is committed. Returns it.
 
     Kept: sources, tags, outputs, execution counts, cell ids.
-    Dropped: editor settings, timings, widget state, blanks at the ends of code lines.
+    Dropped: editor settings, timings, widget state, weights to be handed in, blanks at the ends of code lines.
     Set by tags: `setup` folds the code away, `answer` the output, so that a question is met before its answer.
     """
     nb.metadata = nbformat.from_dict(METADATA)
@@ -107,6 +107,8 @@ def tidy(nb):
             data = output.get("data", {})
             if len(data) > 1:
                 data.pop(WIDGET, None)  # a random id, of no use without its kernel
+            if "data-weights=" in "".join(data.get("text/html", "")):
+                data.pop("text/html")  # a megabyte, of use to a learner alone; the words are in text/plain
             if "metadata" in output:
                 output.metadata = nbformat.from_dict({})
     return nb

@@ -555,6 +555,9 @@ def _wrong_report(exercise, seen, prepared, faults):
     if exercise.call:
         parameters = list(inspect.signature(exercise.call).parameters)[1:]
     inputs = dict(zip(parameters, case.args)) | case.kwargs
+    if not inputs:  # a number was asked for, and nothing else: it is not to be told
+        told = reason if got.problem else f"It returns {_show(got.value)}, which is not the answer."
+        return f"{exercise.name}: wrong. {told}"
     lines = [
         f"{exercise.name}: wrong in {len(failing)} of {len(prepared)} cases. The smallest one that fails: {case.label}",
         *(f"  {name} = {_show(value)}" for name, value in inputs.items()),

@@ -42,9 +42,11 @@ def nbgrader(out, tag):
     import nbformat
 
     made = []
-    written = [n for n in names() if not isinstance(get(n), Training)]  # nbgrader would train anew for each learner
+    trained = [n for n in names() if isinstance(get(n), Training)]  # nbgrader would train anew for each learner
+    written = [n for n in names() if n not in trained]
     for path in sorted((COURSE / "solutions").glob("*.ipynb")):
         book = nbformat.read(path, 4)
+        book.cells = _without(book.cells, trained)
         for cell in book.cells:
             source = cell.source.strip()
             cell.metadata.pop("nbgrader", None)
@@ -66,6 +68,13 @@ def nbgrader(out, tag):
         made.append(path.stem)
     (out / "nbgrader_config.py").write_text(NBGRADER_CONFIG.format(tag=tag), encoding="utf-8")
     return made
+
+
+def _without(cells, tasks):
+    """A notebook's cells but for those of some exercises: the text, the answer and the check of each."""
+    checks = tuple(f'al.exercises.check("{name}"' for name in tasks)
+    last = {k for k, cell in enumerate(cells) if cell.source.startswith(checks)}
+    return [cell for k, cell in enumerate(cells) if not last & {k, k + 1, k + 2}]
 
 
 def _mark(grade_id, grade=False, solution=False, locked=False, points=None):

@@ -113,3 +113,29 @@ def test_an_untrained_model_fails(name):
     result = al.exercises.check(name, exercise.build())
     assert result.outcome == "wrong" and result.points == 0
     assert len(result.weights) < trained.LARGEST / 2
+
+
+HALF = {"train_classifier": 60, "train_vae": 60, "train_gan": 12}  # steps, a few seconds in all
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_that_stops_early_fails(name):
+    """It has learnt something, by the measure, and not enough."""
+    exercise = al.exercises.get(name)
+    al.seed_everything(0)
+    model = exercise.build()
+    data = al.data.load("digits", size=32, split="train")
+    before = exercise.measure(model.eval(), 0)
+    al.fit(model, data, steps=HALF[name], progress=False)
+    result = al.exercises.check(name, model)
+    assert result.outcome == "wrong" and "not there yet" in result.message
+    after = exercise.measure(model.eval(), 0)
+    assert (after > before) == exercise.higher
+
+
+def test_targets_lie_between_runs_that_were_measured():
+    """The worst of five honest runs, and the best of five that stop half-way: see the comments beside the targets."""
+    measured = {"train_classifier": (0.961, 0.947), "train_vae": (52.66, 61.10), "train_gan": (61.13, 111.81)}
+    for name, (honest, half) in measured.items():
+        exercise = al.exercises.get(name)
+        assert exercise.reached(honest) and not exercise.reached(half)

@@ -19,6 +19,7 @@ except ModuleNotFoundError:  # Python 3.10, where pytest brings the same under i
     import tomli as tomllib
 
 from aigc_lessons import cli, exercises
+from aigc_lessons.exercises.engine import Exercise
 from aigc_lessons.grading import export, sandbox
 from aigc_lessons.settings import COURSE
 
@@ -38,11 +39,12 @@ def test_every_lesson_lies_one_folder_down_with_its_points(course):
         book = nbformat.read(course / "source" / solution.stem / solution.name, 4)
         marks = [c.metadata["nbgrader"] for c in book.cells if "nbgrader" in c.metadata]
         lesson = int(solution.name[:2])
-        names = exercises.names(lesson)
+        names = [n for n in exercises.names(lesson) if isinstance(exercises.get(n), Exercise)]
         assert [m["grade_id"] for m in marks if m["solution"]] == list(names)
         assert {m["grade_id"]: m["points"] for m in marks if m["grade"]} == {
             f"check_{n}": exercises.get(n).points for n in names
         }
+        assert not any("train_" in c.source for c in book.cells if c.cell_type == "code" and c.id != "setup")
         assert len({m["grade_id"] for m in marks}) == len(marks) and all(m["schema_version"] == 3 for m in marks)
         assert not any(c.get("outputs") for c in book.cells)
 

@@ -1,4 +1,6 @@
-"""The exercises of lesson 13: cross-entropy, two optimizers, batch norm."""
+"""The exercises of lesson 13: cross-entropy, two optimizers, batch norm, a gradient by hand, a fault to find."""
+
+import math
 
 import numpy as np
 import torch
@@ -726,4 +728,146 @@ training false: the remembered values normalise, and come back as they were. Ret
     ),
 )
 
-EXERCISES = (ENTROPY, SGD, ADAM, NORM)
+
+# gradient_of_one_neuron: x = -3, y = 1, w = 0.4, b = 0.5, so that z = -0.7
+
+
+def _sigma(z):
+    return 1 / (1 + math.exp(-z))
+
+
+def gradient_of_one_neuron():
+    """(p - y) x, with p = sigma(w x + b)."""
+    return (_sigma(-0.7) - 1) * -3
+
+
+def _neuron_by_autograd():
+    w = torch.tensor(0.4, requires_grad=True)
+    F.softplus(-(w * -3 + 0.5)).backward()
+    return w.grad.item()
+
+
+def _neuron_by_differences():
+    loss = lambda w: -math.log(_sigma(w * -3 + 0.5))
+    return (loss(0.4 + 1e-4) - loss(0.4 - 1e-4)) / 2e-4
+
+
+NEURON = Exercise(
+    name="gradient_of_one_neuron",
+    lesson=13,
+    points=2,
+    minutes=8,
+    docstring="""How the loss of one neuron changes with its weight: one number, worked out by hand.
+
+The neuron has the input x = -3, the weight w = 0.4 and the bias b = 0.5: z = w x + b, p = 1 / (1 + exp(-z)). The truth is y = 1, and
+the loss is -log p, in nats. Return its derivative by w, to four decimals or more.""",
+    reference=gradient_of_one_neuron,
+    cases=lambda seed: [Case("the answer", ())],
+    alternatives={
+        "by autograd": _neuron_by_autograd,
+        "by differences": _neuron_by_differences,
+        "rounded to four decimals": lambda: 2.0046,
+        "from a p of four decimals": lambda: (0.3318 - 1) * -3,
+    },
+    mistakes=(
+        Mistake(
+            "the input forgotten",
+            "You give the derivative by z, or by b; w was multiplied by x, so multiply by x.",
+            lambda: _sigma(-0.7) - 1,
+        ),
+        Mistake(
+            "wrong sign",
+            "You took y - p, or lost the sign of x; the derivative is (p - y) x with x = -3.",
+            lambda: (_sigma(-0.7) - 1) * 3,
+        ),
+        Mistake("as if y were 0", "You take p x, which holds for y = 0; here y = 1.", lambda: _sigma(-0.7) * -3),
+        Mistake(
+            "minus sign in the exponent lost",
+            "You compute 1 / (1 + exp(z)), which is 1 - p; the exponent is -z.",
+            lambda: (_sigma(0.7) - 1) * -3,
+        ),
+        Mistake("the bias forgotten", "You leave out b; z = 0.4 times -3 plus 0.5.", lambda: (_sigma(-1.2) - 1) * -3),
+        Mistake(
+            "the slope of p",
+            "You give the derivative of p by w; the loss is -log p, so one link is missing.",
+            lambda: _sigma(-0.7) * (1 - _sigma(-0.7)) * -3,
+        ),
+        Mistake(
+            "the middle link left out",
+            "You multiply -1/p by x and leave out the slope of the logistic function, p (1 - p).",
+            lambda: 3 / _sigma(-0.7),
+        ),
+        Mistake(
+            "the weight for the input",
+            "You multiply by w; the derivative of w x by w is x.",
+            lambda: (_sigma(-0.7) - 1) * 0.4,
+        ),
+        Mistake(
+            "the loss itself",
+            "You give the loss, -log p; asked is its derivative by w.",
+            lambda: -math.log(_sigma(-0.7)),
+        ),
+        Mistake(
+            "squared error",
+            "You differentiate the squared error of p; the loss is -log p.",
+            lambda: 2 * (_sigma(-0.7) - 1) * _sigma(-0.7) * (1 - _sigma(-0.7)) * -3,
+        ),
+    ),
+)
+
+
+# faulty_line_classifier
+
+LINE = Exercise(
+    name="faulty_line_classifier",
+    lesson=13,
+    points=2,
+    minutes=8,
+    docstring="""One line of this training stands in the wrong place. Return its number.
+
+In a trial on digits the loss fell a little, then swung up and down without end: after 300 steps 10 % of the test digits were read
+right, as by chance. With the line where it belongs they were 85 %. A learning rate ten times smaller only delays the swings.
+
+ 1  net.train()
+ 2  optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+ 3  optimizer.zero_grad()
+ 4  for step in range(300):
+ 5      chosen = torch.randint(0, len(images), (64,))
+ 6      loss = F.cross_entropy(net(images[chosen]), labels[chosen])
+ 7      loss.backward()
+ 8      optimizer.step()
+ 9  net.eval()
+10  with torch.no_grad():
+11      right = (net(test_images).argmax(1) == test_labels).float().mean()""",
+    reference=lambda: 3,
+    cases=lambda seed: [Case("the answer", ())],
+    alternatives={"a tensor": lambda: torch.tensor(3), "NumPy's": lambda: np.int64(3)},
+    mistakes=(
+        Mistake("line 1", "You suspect train mode; that is the mode to train in.", lambda: 1),
+        Mistake(
+            "line 2",
+            "You suspect the optimizer or its learning rate; a smaller one only delays the trouble.",
+            lambda: 2,
+        ),
+        Mistake("line 4", "You suspect the loop itself; ask which line is missing inside of it.", lambda: 4),
+        Mistake(
+            "line 5", "You suspect the batches; drawn with replacement they are noisier, and nothing worse.", lambda: 5
+        ),
+        Mistake("line 6", "You suspect the loss; cross_entropy takes logits, and gets logits.", lambda: 6),
+        Mistake(
+            "line 7", "You are close: backward is in its place, but it adds to what .grad holds already.", lambda: 7
+        ),
+        Mistake(
+            "line 8", "You suspect the step; it follows backward, as it should, and takes what .grad holds.", lambda: 8
+        ),
+        Mistake(
+            "line 9",
+            "You suspect eval mode; it comes after training, when the trouble has happened already.",
+            lambda: 9,
+        ),
+        Mistake("line 10", "You suspect no_grad; measuring needs no gradients.", lambda: 10),
+        Mistake("line 11", "You suspect the measure; the loss went wrong before it.", lambda: 11),
+    ),
+)
+
+EXERCISES = (ENTROPY, SGD, ADAM, NORM, NEURON, LINE)

@@ -1,12 +1,15 @@
-"""The exercises of lesson 22: the loss of a variational autoencoder, where its codes lie, and the best that its decoder can draw."""
+"""The exercises of lesson 22: the loss of a variational autoencoder, where its codes lie, the best that its decoder can draw, its two
+networks, and a fault to find."""
 
 import math
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
 
 from ...losses import aggregate_posterior, kl_to_standard_normal, optimal_decoder, vae_loss
+from ...models.vae import decoder_network, encoder_network
 from ..engine import Case, Exercise, Mistake
 
 
@@ -534,4 +537,311 @@ Returns (M, ...): one picture for each z. The N weights of one z are q(z|x_n), d
     ),
 )
 
-EXERCISES = (VAE_LOSS, AGGREGATE, DECODER)
+
+# vae_networks
+
+
+def vae_networks(latent_dim, width):
+    """The course's own encoder and decoder, for pictures of 3x16x16."""
+    shape = (3, 16, 16)
+    return encoder_network(shape, 2 * latent_dim, width), decoder_network(latent_dim, shape, width)
+
+
+def _networks_cases(seed):
+    g = torch.Generator().manual_seed(seed)
+
+    def pictures(n):
+        return 2 * torch.rand(n, 3, 16, 16, generator=g) - 1
+
+    def codes(n, d):
+        return 2 * torch.randn(n, d, generator=g)
+
+    return [
+        Case("the encoder, in eval mode", (3, 5, 0, pictures(2), 0)),
+        Case("the encoder, in train mode", (3, 5, 0, pictures(3), 1)),
+        Case("the decoder, in eval mode", (3, 5, 1, codes(2, 3), 0)),
+        Case("the decoder, in train mode", (3, 5, 1, codes(3, 3), 1)),
+        Case("the decoder of d = 4", (4, 16, 1, codes(2, 4), 0)),
+        Case("the encoder's number of parameters", (4, 16, 0, None, 0)),
+        Case("the decoder's number of parameters", (4, 16, 1, None, 0)),
+    ]
+
+
+def _with_known_weights(function, latent_dim, width, which, inputs, training):
+    """What one of the two networks (which: 0 or 1) makes of inputs, with weights that depend on their shapes alone, so that the order in
+    which layers are defined does not matter; without inputs, its number of parameters."""
+    import torch
+
+    networks = function(latent_dim, width)
+    if not isinstance(networks, (tuple, list)) or len(networks) != 2:
+        raise TypeError("Return two networks, (encoder, decoder).")
+    network = networks[which]
+    if inputs is None:
+        return sum(p.numel() for p in network.parameters())
+    network = network.to(inputs.dtype).train(bool(training))
+    with torch.no_grad():
+        for p in network.parameters():
+            wave = torch.sin(1.7 * torch.arange(p.numel(), dtype=torch.float64) + p.shape[0]).reshape(p.shape)
+            p.copy_(0.3 * wave if p.ndim < 2 else 3 * wave / (p.numel() / p.shape[0]) ** 0.5)
+        return network(inputs)
+
+
+class _Subclassed(nn.Module):
+    """Encoder or decoder with layers by name, the last one defined first."""
+
+    def __init__(self, latent_dim, width, decodes):
+        super().__init__()
+        self.decodes, self.width = decodes, width
+        make = nn.ConvTranspose2d if decodes else nn.Conv2d
+        self.dense = nn.Linear(latent_dim, 32 * width) if decodes else nn.Linear(32 * width, 2 * latent_dim)
+        self.outer = make(width, 3, 4, 2, 1) if decodes else make(3, width, 4, 2, 1)
+        self.inner = make(2 * width, width, 4, 2, 1) if decodes else make(width, 2 * width, 4, 2, 1)
+
+    def forward(self, x):
+        if self.decodes:
+            x = self.inner(self.dense(x).view(len(x), 2 * self.width, 4, 4).relu())
+            return self.outer(x.relu()).tanh()
+        return self.dense(self.inner(self.outer(x).relu()).relu().flatten(1))
+
+
+class _Functional(nn.Module):
+    """A network with bare parameters, in a function of torch.nn.functional each."""
+
+    def __init__(self, shapes, run):
+        super().__init__()
+        self.weights = nn.ParameterList(torch.zeros(s) for s in shapes)
+        self.run = run
+
+    def forward(self, x):
+        return self.run(x, *self.weights)
+
+
+def _functional_networks(latent_dim, width):
+    def encode(x, a, a0, b, b0, c, c0):
+        x = F.relu(F.conv2d(F.relu(F.conv2d(x, a, a0, 2, 1)), b, b0, 2, 1))
+        return F.linear(x.flatten(1), c, c0)
+
+    def decode(z, c, c0, b, b0, a, a0):
+        x = F.relu(F.linear(z, c, c0)).unflatten(1, (-1, 4, 4))
+        x = F.relu(F.conv_transpose2d(x, b, b0, stride=2, padding=1))
+        return torch.tanh(F.conv_transpose2d(x, a, a0, stride=2, padding=1))
+
+    outer, inner = [(width, 3, 4, 4), (width,)], [(2 * width, width, 4, 4), (2 * width,)]
+    encoder = _Functional([*outer, *inner, (2 * latent_dim, 32 * width), (2 * latent_dim,)], encode)
+    back = [(2 * width, width, 4, 4), (width,), (width, 3, 4, 4), (3,)]
+    return encoder, _Functional([(32 * width, latent_dim), (32 * width,), *back], decode)
+
+
+def _networks(
+    kernel=4,
+    padding=1,
+    bias=True,
+    norm=False,
+    rectify=nn.ReLU,
+    end=nn.Tanh,
+    outputs=2,
+    deep=2,
+    colours=3,
+    first_rectified=True,
+    drop=0.0,
+    pool=False,
+):
+    """Encoder and decoder as a function of latent_dim and width, with one thing changed."""
+
+    def conv(a, b):
+        if pool:
+            return [nn.Conv2d(a, b, 3, padding=1, bias=bias), nn.MaxPool2d(2)]
+        return [nn.Conv2d(a, b, kernel, 2, padding, bias=bias)]
+
+    def up(a, b):
+        extra = {"output_padding": 1} if kernel % 2 else {}
+        return nn.ConvTranspose2d(a, b, kernel, 2, padding, bias=bias, **extra)
+
+    def normed(channels):
+        return [nn.BatchNorm2d(channels)] if norm else []
+
+    def make(latent_dim, width):
+        wide = deep * width
+        encoder = nn.Sequential(
+            *(*conv(colours, width), *normed(width), rectify(), *conv(width, wide), *normed(wide), rectify()),
+            nn.Flatten(),
+            *([nn.Dropout(drop)] if drop else []),
+            nn.Linear(16 * wide, outputs * latent_dim),
+        )
+        decoder = nn.Sequential(
+            nn.Linear(latent_dim, 16 * wide),
+            nn.Unflatten(1, (wide, 4, 4)),
+            *([rectify()] if first_rectified else []),
+            *(up(wide, width), *normed(width), rectify(), up(width, colours), end()),
+        )
+        return encoder, decoder
+
+    return make
+
+
+class _TwoHeads(nn.Module):
+    def __init__(self, body, n, latent_dim):
+        super().__init__()
+        self.body, self.mu, self.logvar = body, nn.Linear(n, latent_dim), nn.Linear(n, latent_dim)
+
+    def forward(self, x):
+        x = self.body(x)
+        return torch.cat([self.mu(x), self.logvar(x)], 1)
+
+
+def _two_heads(latent_dim, width):
+    encoder, decoder = vae_networks(latent_dim, width)
+    return _TwoHeads(encoder[:-1], 32 * width, latent_dim), decoder
+
+
+NETWORKS = Exercise(
+    name="vae_networks",
+    lesson=22,
+    points=3,
+    minutes=20,
+    docstring="""Build the encoder and the decoder of a VAE for colour pictures of 16x16: (encoder, decoder), two nn.Modules.
+
+latent_dim: d. width: channels next to the picture. Encoder, (N, 3, 16, 16) -> (N, 2 d): a convolution to width channels of 8x8 and
+one to 2 width channels of 4x4, ReLU after each, then one linear layer, whose first d outputs will be mu. Decoder, (N, d) -> (N, 3,
+16, 16): a linear layer to 2 width channels of 4x4, two transposed convolutions back, to width and to 3 channels, ReLU before each,
+and tanh at the end. All four have kernel 4, stride 2 and padding 1; every layer has a bias; nothing else has parameters.
+With d = 4 and width = 16 the encoder has 13,112 parameters and the decoder 11,539.""",
+    reference=vae_networks,
+    cases=_networks_cases,
+    call=_with_known_weights,
+    alternatives={
+        "a class each, last layer first": lambda latent_dim, width: (
+            _Subclassed(latent_dim, width, False),
+            _Subclassed(latent_dim, width, True),
+        ),
+        "functional": _functional_networks,
+        "Sequential, piece by piece": _networks(),
+    },
+    mistakes=(
+        Mistake(
+            "d outputs",
+            "Your encoder ends in latent_dim outputs; mu and logvar need latent_dim each.",
+            _networks(outputs=1),
+        ),
+        Mistake(
+            "two heads",
+            "You give mu and logvar a layer each; asked is one layer, whose first latent_dim outputs are mu.",
+            _two_heads,
+        ),
+        Mistake(
+            "kernel 3",
+            "You use kernels of 3; with stride 2 a transposed convolution of 3 leaves a checkerboard, so take 4.",
+            _networks(kernel=3),
+        ),
+        Mistake("kernel 5", "You use kernels of 5 and padding 2; asked are 4 and 1.", _networks(kernel=5, padding=2)),
+        Mistake(
+            "no bias", "You switch the bias of the convolutions off; every layer here has one.", _networks(bias=False)
+        ),
+        Mistake("batch norm", "You add batch norm, as a DCGAN has it; this VAE has none.", _networks(norm=True)),
+        Mistake(
+            "sigmoid at the end",
+            "Your decoder ends in a sigmoid, so it cannot draw below 0; the data lie in [-1, 1], which is tanh.",
+            _networks(end=nn.Sigmoid),
+        ),
+        Mistake(
+            "no tanh",
+            "Your decoder ends in a convolution, so its pixels are not kept in [-1, 1]; put tanh behind it.",
+            _networks(end=nn.Identity),
+        ),
+        Mistake("grey pictures", "Your networks are for one channel; these pictures have three.", _networks(colours=1)),
+        Mistake(
+            "channels not doubled",
+            "You keep width channels at 4x4; they double when the side is halved.",
+            _networks(deep=1),
+        ),
+        Mistake(
+            "channels times four",
+            "You have four times width channels at 4x4; each halving doubles them, and there are two layers.",
+            _networks(deep=4),
+        ),
+        Mistake(
+            "LeakyReLU",
+            "You use LeakyReLU, as discriminators do; asked is ReLU.",
+            _networks(rectify=lambda: nn.LeakyReLU(0.2)),
+        ),
+        Mistake(
+            "no ReLU after the linear layer",
+            "Your decoder goes from the linear layer straight into a convolution; put ReLU between them.",
+            _networks(first_rectified=False),
+        ),
+        Mistake(
+            "dropout",
+            "You drop features while training; this VAE draws its noise in the code alone.",
+            _networks(drop=0.5),
+        ),
+        Mistake(
+            "pooling",
+            "You halve by max pooling; asked are convolutions of stride 2, which learn how to halve.",
+            _networks(pool=True),
+        ),
+        Mistake(
+            "the two exchanged",
+            "You return the decoder first; the order is (encoder, decoder).",
+            lambda latent_dim, width: vae_networks(latent_dim, width)[::-1],
+        ),
+    ),
+)
+
+
+# faulty_line_vae
+
+LINE = Exercise(
+    name="faulty_line_vae",
+    lesson=22,
+    points=2,
+    minutes=10,
+    docstring="""One line of this training of a VAE is wrong. Return its number.
+
+It runs without complaint. The KL falls to 0.000, and the decoder draws the same grey picture for every code. The gradient of `error`
+alone, by each weight of the encoder, is exactly 0; that of `kl` is not.
+
+ 1  for step in range(1000):
+ 2      x = images[torch.randint(0, len(images), (64,))]
+ 3      mu, logvar = encoder(x).chunk(2, dim=1)
+ 4      z = torch.normal(mu, (logvar / 2).exp())
+ 5      error = (x - decoder(z)).square().sum((1, 2, 3)).mean() / 2
+ 6      kl = (mu**2 + logvar.exp() - 1 - logvar).sum(1).mean() / 2
+ 7      loss = error + kl
+ 8      optimizer.zero_grad()
+ 9      loss.backward()
+10      optimizer.step()""",
+    reference=lambda: 4,
+    cases=lambda seed: [Case("the answer", ())],
+    alternatives={"a tensor": lambda: torch.tensor(4), "a float": lambda: 4.0},
+    mistakes=(
+        Mistake(
+            "line 1", "You suspect the number of steps; more of them change nothing where the gradient is 0.", lambda: 1
+        ),
+        Mistake("line 2", "You suspect the batches; the KL learns from them, so they reach the encoder.", lambda: 2),
+        Mistake(
+            "line 3",
+            "You suspect the encoder or the halves of its output; the KL's gradient passes through this line.",
+            lambda: 3,
+        ),
+        Mistake(
+            "line 5",
+            "You suspect the error; it sums over the pixels as it should, so ask how the encoder enters it.",
+            lambda: 5,
+        ),
+        Mistake(
+            "line 6", "You suspect the KL; it is the formula of lesson 21, summed over the latent numbers.", lambda: 6
+        ),
+        Mistake(
+            "line 7",
+            "You suspect the balance of the two terms; no weight helps a gradient that is exactly 0.",
+            lambda: 7,
+        ),
+        Mistake("line 8", "You suspect zero_grad; it comes before backward in each step, as it should.", lambda: 8),
+        Mistake(
+            "line 9", "You suspect backward; it goes wherever the graph leads, so ask where the graph ends.", lambda: 9
+        ),
+        Mistake("line 10", "You suspect the step; the encoder moves, but by the gradient of the KL alone.", lambda: 10),
+    ),
+)
+
+EXERCISES = (VAE_LOSS, AGGREGATE, DECODER, NETWORKS, LINE)

@@ -1,12 +1,13 @@
-"""The exercises of lesson 24: the two losses of a GAN, and one step of its training."""
+"""The exercises of lesson 24: the two losses of a GAN, one step of its training, a generator to build, a fault to find."""
 
 import math
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from ...losses import critic_generator_loss, critic_loss, discriminator_loss, generator_loss, saturating_generator_loss
-from ...models.dcgan import gan_step
+from ...models.dcgan import gan_step, generator_network
 from ..engine import Case, Exercise, Mistake
 
 # discriminator_loss
@@ -690,4 +691,318 @@ Returns (d_loss, g_loss): two floats, the values that were minimised, in nats.""
     ),
 )
 
-EXERCISES = (DISCRIMINATOR, GENERATOR, STEP)
+
+# dcgan_generator
+
+
+def dcgan_generator(latent_dim, width):
+    """The course's own generator, for pictures of 3x16x16."""
+    return generator_network((3, 16, 16), latent_dim, width)
+
+
+def _pictures_cases(seed):
+    g = torch.Generator().manual_seed(seed)
+
+    def noise(n, d):
+        return torch.randn(n, d, 1, 1, generator=g)
+
+    return [
+        Case("in eval mode, which normalises by what is remembered", (5, 4, noise(2, 5), 0)),
+        Case("in train mode, which normalises by the batch", (5, 4, noise(3, 5), 1)),
+        Case("more numbers than channels, in train mode", (11, 2, noise(4, 11), 1)),
+        Case("the number of parameters", (10, 8, None, 0)),
+    ]
+
+
+def _pictures_by_known_weights(function, latent_dim, width, noise, training):
+    """Pictures made from noise with weights that depend on their shapes alone, so that the order in which layers are defined does not
+    matter; without noise, the number of parameters."""
+    import torch
+
+    network = function(latent_dim, width)
+    if noise is None:
+        return sum(p.numel() for p in network.parameters())
+    network = network.to(noise.dtype).train(bool(training))
+    with torch.no_grad():
+        for p in network.parameters():
+            wave = torch.sin(1.7 * torch.arange(p.numel(), dtype=torch.float64) + p.shape[0]).reshape(p.shape)
+            p.copy_(0.5 + 0.3 * wave if p.ndim < 2 else 2 * wave / (p.numel() / p.shape[0]) ** 0.5)
+        return network(noise)
+
+
+class _Subclassed(nn.Module):
+    """The generator with layers by name, the last one defined first."""
+
+    def __init__(self, latent_dim, width):
+        super().__init__()
+        self.last = nn.ConvTranspose2d(2 * width, 3, 4, stride=2, padding=1)
+        self.norms = nn.ModuleDict({"8x8": nn.BatchNorm2d(2 * width), "4x4": nn.BatchNorm2d(4 * width)})
+        self.up = nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1)
+        self.stamp = nn.ConvTranspose2d(latent_dim, 4 * width, 4)
+
+    def forward(self, z):
+        x = self.norms["4x4"](self.stamp(z)).relu()
+        return self.last(self.norms["8x8"](self.up(x)).relu()).tanh()
+
+
+class _Functional(nn.Module):
+    """The generator with bare parameters, and functions in the place of layers."""
+
+    def __init__(self, latent_dim, width):
+        super().__init__()
+        shapes = [(latent_dim, 4 * width, 4, 4), (4 * width, 2 * width, 4, 4), (2 * width, 3, 4, 4)]
+        self.kernels = nn.ParameterList(torch.zeros(s) for s in shapes)
+        self.biases, self.scales, self.shifts = (
+            nn.ParameterList(torch.zeros(s[1]) for s in kept) for kept in (shapes, shapes[:2], shapes[:2])
+        )
+        for k, s in enumerate(shapes[:2]):
+            self.register_buffer(f"mean{k}", torch.zeros(s[1]))
+            self.register_buffer(f"var{k}", torch.ones(s[1]))
+
+    def forward(self, z):
+        for k, (kernel, bias) in enumerate(zip(self.kernels, self.biases)):
+            z = F.conv_transpose2d(z, kernel, bias, **({"stride": 2, "padding": 1} if k else {}))
+            if k < 2:
+                kept = getattr(self, f"mean{k}"), getattr(self, f"var{k}")
+                z = F.relu(F.batch_norm(z, *kept, self.scales[k], self.shifts[k], training=self.training))
+        return torch.tanh(z)
+
+
+class _Doubled(nn.Module):
+    """Doubles by repeating pixels, then a convolution."""
+
+    def __init__(self, a, b):
+        super().__init__()
+        self.conv = nn.Conv2d(a, b, 3, padding=1)
+
+    def forward(self, x):
+        return self.conv(F.interpolate(x, scale_factor=2))
+
+
+def _generator(
+    kernel=4,
+    padding=1,
+    bias=True,
+    last_bias=True,
+    norm=nn.BatchNorm2d,
+    norm_first=True,
+    norm_last=False,
+    norm_after=False,
+    rectify=nn.ReLU,
+    end=nn.Tanh,
+    channels=(4, 2),
+    colours=3,
+    first=None,
+    double=None,
+):
+    """The generator as a function of latent_dim and width, with one thing changed."""
+
+    def up(a, b, bias=bias):
+        extra = {"output_padding": 1} if kernel % 2 else {}
+        return double(a, b) if double else nn.ConvTranspose2d(a, b, kernel, 2, padding, bias=bias, **extra)
+
+    def block(layer, n, normed=True):
+        after = [norm(n)] if normed and norm else []
+        return [layer, rectify(), *after] if norm_after else [layer, *after, rectify()]
+
+    def make(latent_dim, width):
+        c = [k * width for k in channels]
+        stamp = first(latent_dim, c[0]) if first else nn.ConvTranspose2d(latent_dim, c[0], 4, bias=bias)
+        layers = block(stamp, c[0], norm_first)
+        for a, b in zip(c, c[1:]):
+            layers += block(up(a, b), b)
+        layers.append(up(c[-1], colours, bias=last_bias))
+        return nn.Sequential(*layers, *([norm(colours)] if norm_last else []), end())
+
+    return make
+
+
+def _linear_first(latent_dim, channels):
+    return nn.Sequential(nn.Flatten(), nn.Linear(latent_dim, 16 * channels), nn.Unflatten(1, (channels, 4, 4)))
+
+
+BUILD = Exercise(
+    name="dcgan_generator",
+    lesson=24,
+    points=3,
+    minutes=15,
+    docstring="""Build the generator of a DCGAN for colour pictures of 16x16, an nn.Module: (N, latent_dim, 1, 1) -> (N, 3, 16, 16) in [-1, 1].
+
+latent_dim: how many random numbers make a picture. width: the channels are 4 width at 4x4 and 2 width at 8x8. A transposed
+convolution stamps the 4x4 from the noise, two more with stride 2 and padding 1 double the side; all have kernel 4 and a bias. Batch
+norm and then ReLU follow the first two, tanh the last. With latent_dim = 100 and width = 64 it has 941,187 parameters.""",
+    reference=dcgan_generator,
+    cases=_pictures_cases,
+    call=_pictures_by_known_weights,
+    alternatives={
+        "a class, last layer first": _Subclassed,
+        "functional": _Functional,
+        "Sequential, piece by piece": _generator(),
+    },
+    mistakes=(
+        Mistake(
+            "no norm",
+            "You leave batch norm out; without it the signals change their scale from layer to layer.",
+            _generator(norm=None),
+        ),
+        Mistake(
+            "no norm on the first layer",
+            "You leave the first layer without batch norm; that is the discriminator's rule.",
+            _generator(norm_first=False),
+        ),
+        Mistake(
+            "norm on the last layer",
+            "You normalise the last layer too, which fixes the brightness and contrast of each batch.",
+            _generator(norm_last=True),
+        ),
+        Mistake(
+            "norm after ReLU",
+            "You normalise after ReLU; batch norm comes between the convolution and ReLU.",
+            _generator(norm_after=True),
+        ),
+        Mistake(
+            "kernel 3",
+            "You double with kernels of 3, which stamp unevenly and leave a checkerboard; take 4.",
+            _generator(kernel=3),
+        ),
+        Mistake(
+            "kernel 5",
+            "You double with kernels of 5 and padding 2, which stamp unevenly; take 4 and 1.",
+            _generator(kernel=5, padding=2),
+        ),
+        Mistake(
+            "no bias", "You switch all biases off; every layer here has one.", _generator(bias=False, last_bias=False)
+        ),
+        Mistake(
+            "no bias before the norm",
+            "You switch the bias off before batch norm, which takes it out while training; here every layer has one.",
+            _generator(bias=False),
+        ),
+        Mistake(
+            "LeakyReLU",
+            "You use LeakyReLU, which is the discriminator's; the generator has ReLU.",
+            _generator(rectify=lambda: nn.LeakyReLU(0.2)),
+        ),
+        Mistake(
+            "sigmoid at the end",
+            "You end in a sigmoid, which cannot draw below 0; the data lie in [-1, 1], which is tanh.",
+            _generator(end=nn.Sigmoid),
+        ),
+        Mistake(
+            "no tanh",
+            "You end in a convolution, so the pixels are not kept in [-1, 1]; put tanh behind it.",
+            _generator(end=nn.Identity),
+        ),
+        Mistake(
+            "channels not halved",
+            "You keep 4 width channels at 8x8; they halve when the side doubles.",
+            _generator(channels=(4, 4)),
+        ),
+        Mistake(
+            "channels of 32x32",
+            "You begin with 8 width channels; that is one doubling more than asked for.",
+            _generator(channels=(8, 4)),
+        ),
+        Mistake(
+            "one doubling too many",
+            "You double three times, which gives 32x32; from 4x4 to 16x16 it is twice.",
+            _generator(channels=(4, 2, 1)),
+        ),
+        Mistake("grey pictures", "Your pictures have one channel; asked are three.", _generator(colours=1)),
+        Mistake(
+            "a linear layer first",
+            "You begin with a linear layer, which has a bias for each place of the 4x4; asked is a transposed convolution.",
+            _generator(first=_linear_first),
+        ),
+        Mistake(
+            "pixels repeated",
+            "You double by repeating pixels before a convolution; asked are transposed convolutions.",
+            _generator(double=_Doubled),
+        ),
+        Mistake(
+            "nothing remembered",
+            "Your norm remembers no mean and variance, so that in eval mode a picture still depends on its batch.",
+            _generator(norm=lambda n: nn.BatchNorm2d(n, track_running_stats=False)),
+        ),
+        Mistake(
+            "each picture by itself",
+            "You use instance norm, which normalises each picture by itself; batch norm takes the whole batch.",
+            _generator(norm=lambda n: nn.InstanceNorm2d(n, affine=True)),
+        ),
+    ),
+)
+
+
+# faulty_line_gan
+
+LINE = Exercise(
+    name="faulty_line_gan",
+    lesson=24,
+    points=2,
+    minutes=10,
+    docstring="""One line of this training of a GAN is wrong. Return its number.
+
+It runs without complaint. After its first step all weights of both networks are right. In each later step the discriminator still
+moves as its own loss asks; what stands in the generator's .grad when it moves is not the gradient of its loss.
+
+ 1  for step in range(1000):
+ 2      real = images[torch.randint(0, len(images), (64,))]
+ 3      noise = torch.randn(64, 64, 1, 1)
+ 4      fake = generator(noise)
+ 5      d_loss = discriminator_loss(discriminator(real), discriminator(fake.detach()))
+ 6      opt_d.zero_grad()
+ 7      d_loss.backward()
+ 8      opt_d.step()
+ 9      g_loss = generator_loss(discriminator(fake))
+10      opt_d.zero_grad()
+11      g_loss.backward()
+12      opt_g.step()""",
+    reference=lambda: 10,
+    cases=lambda seed: [Case("the answer", ())],
+    alternatives={"a tensor": lambda: torch.tensor(10), "a float": lambda: 10.0},
+    mistakes=(
+        Mistake("line 1", "You suspect the number of steps; the second one is wrong already.", lambda: 1),
+        Mistake(
+            "line 2",
+            "You suspect the real pictures; the discriminator moves as its loss asks, so they are in order.",
+            lambda: 2,
+        ),
+        Mistake("line 3", "You suspect the noise; new noise in each step is what a GAN trains on.", lambda: 3),
+        Mistake(
+            "line 4",
+            "You suspect that the fakes are made once; both halves may share them, as the lesson's step does.",
+            lambda: 4,
+        ),
+        Mistake(
+            "line 5",
+            "You suspect the discriminator's loss; the fakes are detached, so nothing of it reaches the generator.",
+            lambda: 5,
+        ),
+        Mistake(
+            "line 6",
+            "You suspect the first zero_grad; it clears what line 11 left in the discriminator, as it must.",
+            lambda: 6,
+        ),
+        Mistake("line 7", "You suspect the discriminator's backward pass; it stops at the detached fakes.", lambda: 7),
+        Mistake(
+            "line 8",
+            "You suspect the discriminator's step; it moves as its own loss asks, and before the generator.",
+            lambda: 8,
+        ),
+        Mistake(
+            "line 9",
+            "You suspect the generator's loss; it asks the new discriminator about fakes that are not detached, which is right.",
+            lambda: 9,
+        ),
+        Mistake(
+            "line 11",
+            "You suspect the generator's backward pass; it is right, and adds to whatever .grad holds already.",
+            lambda: 11,
+        ),
+        Mistake(
+            "line 12", "You suspect the generator's step; it takes what .grad holds, so ask what that is.", lambda: 12
+        ),
+    ),
+)
+
+EXERCISES = (DISCRIMINATOR, GENERATOR, STEP, BUILD, LINE)
