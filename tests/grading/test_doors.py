@@ -151,6 +151,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0):
     found = sandbox.collect([root], tasks, TIMEOUT)
     assert results._judged(*tasks[1], found["frechet_distance"])["outcome"] == "correct"
     assert {type(o.error) for o in found["conv2d"]} == {NameError}
+    assert found.troubles == [] and [(t.code, t.name) for t in found.narrow] == [("missing_module", "scipy")]
 
 
 def test_a_second_start_only_for_code_that_speaks_of_a_library():
