@@ -98,6 +98,7 @@ WORDS = {
     11: "pixels and editing",
     12: "convolution",
     13: "classifier",
+    14: "overfitting",
     21: "vae math",
     22: "vae",
     23: "gan math",

@@ -323,7 +323,7 @@ def test_check_counts_what_it_does_not_find_and_says_what_is_graded_as_wrong(tmp
     assert "graded as wrong: you call conv2d" in said and "0 of 4 points" in said
     assert "12_mine.py, line 5 cannot be read: invalid syntax." in said
     for name in LESSON:
-        assert (f"{name}: not found in this file" in said) == (name != "conv2d")
+        assert (f"\n{name}: not found in this file" in said) == (name != "conv2d")
     assert said.endswith(f"\n0 of {sum(OF.values())} points.\n")
 
 
@@ -349,7 +349,7 @@ def test_an_entry_of_an_inner_vector_is_named():
     assert "That is the discriminator's last weight after both steps." in result.message
     for exercise in WRITTEN:
         expected = engine.prepare(exercise, 0)[0]
-        if exercise.call and expected.value.ndim:
+        if exercise.call and expected.value.ndim and (exercise.parts or isinstance(expected.answer, tuple)):
             assert all(engine._part(expected.answer, exercise.parts, i) for i in range(len(expected.value)))
 
 
