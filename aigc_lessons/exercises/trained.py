@@ -19,6 +19,7 @@ from torch import nn
 from .engine import Result, is_stub, sentence, trouble_of
 
 LARGEST = 2_000_000  # bytes of weights, in half precision
+KINDS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
 HELD = re.compile(r'<div data-exercise="(\w+)" data-weights="([A-Za-z0-9+/=]*)"')
 
 
@@ -112,9 +113,14 @@ def _error(exercise, reason):
 def judge_training(exercise, weights, seed):
     """The Result of weights that were handed in, as bytes. Nothing in them is run; a forged file is an error."""
     try:
-        value = exercise.measure(loaded(exercise, weights), seed)
+        model = loaded(exercise, weights)
     except ValueError as error:
         return _error(exercise, str(error))
+    try:
+        value = exercise.measure(model, seed)
+    except Exception as error:  # numbers that no training gives make any of its steps fail
+        kind = type(error).__name__
+        return _error(exercise, f"The weights cannot be measured ({kind}). Train again, with a smaller learning rate.")
     asked = f"at {'least' if exercise.higher else 'most'} {exercise.target:g}"
     told = f"On data drawn anew: {exercise.unit} {value:.4g}; asked is {asked}."
     if exercise.reached(value):
@@ -160,7 +166,7 @@ def loaded(exercise, weights):
             f"The weights are not of the architecture asked for: {len(differing)} tensors differ, such as {first!r}: "
             f"{got.get(differing[0], 'absent')} where {wanted.get(differing[0], 'nothing')} is expected."
         )
-    if not all(t.is_floating_point() or t.dtype == torch.int64 for t in tensors.values()):
+    if not all(t.dtype in KINDS for t in tensors.values()):
         raise ValueError("The weights hold numbers of another kind. Accepted: floating point.")
     if not all(t.isfinite().all() for t in tensors.values()):
         raise ValueError(

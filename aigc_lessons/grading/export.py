@@ -17,8 +17,9 @@ from . import sandbox, submissions
 from .results import grade_one, new_seed, tasks_of
 
 BEGIN = "### BEGIN SOLUTION"
-# no weights, no pictures
+# no weights, no pictures, but what measures weights that are handed in
 COURSE_FILES = ("pyproject.toml", "README.md", "LICENSE*", "aigc_lessons/**/*.py", "aigc_lessons/**/*.json")
+MEASURES = ("aigc_lessons/data/carried/digits.npz", "aigc_lessons/shipped/classifier-digits.safetensors")
 
 NBGRADER_CONFIG = """c = get_config()
 c.CourseDirectory.course_id = "aigc-lessons"
@@ -120,11 +121,11 @@ STOPPED = "The grader was stopped before it had finished: too little time or mem
 
 
 def gradescope(out, lesson, trust=False):
-    """Write an autograder for one lesson: a zip with setup.sh, run_autograder and the course, without its weights and pictures.
+    """Write an autograder for one lesson: a zip with setup.sh, run_autograder and the course, without most of its weights and pictures.
 
     trust: grade without a sandbox where the platform lets none run; otherwise nothing is graded there, and the learner's page says so.
     """
-    names(lesson)  # refuses a lesson that has no exercises
+    trains = any(isinstance(get(name), Training) for name in names(lesson))  # refuses a lesson that has no exercises
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as file:
 
@@ -139,7 +140,7 @@ def gradescope(out, lesson, trust=False):
         add("run_autograder", run, 0o755)
         add("requirements.txt", "\n".join([*needed, "einops"]) + "\n")
         add("stopped.json", json.dumps(gradescope_results(_stopped(lesson), sandboxed=True)))
-        for path in sorted(p for pattern in COURSE_FILES for p in COURSE.glob(pattern)):
+        for path in sorted(p for pattern in (*COURSE_FILES, *MEASURES * trains) for p in COURSE.glob(pattern)):
             add(f"course/{path.relative_to(COURSE)}", path.read_bytes())
     Path(out).write_bytes(data.getvalue())
 

@@ -134,14 +134,19 @@ def grade_one(submission, tasks, timeout, trusted, stop=None):
             found = sandbox.collect(sources, written, timeout, trusted, stop)
             code = Code(sources, submissions.is_script(submission.path, submission.member))
             troubles = [code.checked(t) for t in found.troubles]
-            row["troubles"] = [of_a_cell(t, code.script) for t in troubles[:SHOWN]]
+            narrow = [code.checked(t) for t in found.narrow]
+            shown = [of_a_cell(t, code.script) for t in troubles]
+            shown += [f"For answers from scratch, {of_a_cell(t, code.script)}" for t in narrow]
+            row["troubles"] = shown[:SHOWN]
             for exercise, prepared in tasks:
                 if isinstance(exercise, Training):
-                    row["exercises"].append(_measured(exercise, trained.get(exercise.name), prepared))
+                    with JUDGING:
+                        row["exercises"].append(_measured(exercise, trained.get(exercise.name), prepared))
                     continue
                 with JUDGING:
                     entry = _judged(exercise, prepared, found[exercise.name], code)
-                if entry["outcome"] != "correct" and (cause := _cause(exercise, code, troubles)):
+                met = [*(narrow if exercise.from_scratch else []), *troubles]
+                if entry["outcome"] != "correct" and (cause := _cause(exercise, code, met)):
                     entry["reason"] += f" {cause}"
                 row["exercises"].append(entry)
                 if row["exercises"][-1]["code"] == "library_call":
@@ -231,7 +236,7 @@ def _erred(exercise, errors, n_cases, code):
 def _measured(exercise, weights, seed):
     """One exercise's entry where something was to be trained: its weights on data drawn with the seed."""
     if weights is None:
-        missing = f"No weights of {exercise.name} stand below its check: run that cell, and save the notebook with its outputs."
+        missing = f"No weights of {exercise.name} stand below its check. Run that cell, save the notebook with its outputs, and hand that in."
         return _entry(exercise, "not_attempted", missing, code="not_defined")
     result = judge_training(exercise, weights, seed)
     return _entry(exercise, result.outcome, result.message.partition(": ")[2], result.points, code=result.code)

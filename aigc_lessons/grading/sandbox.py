@@ -280,11 +280,13 @@ class Worker:
 
     def frame(self, deadline):
         """The next (record, values). Raises Ended when it does not come by the deadline, or is no frame."""
-        head = frames.HEAD.unpack(self._take(frames.HEAD.size, deadline))
-        if head[0] > LONGEST or head[1] > LARGEST:
-            raise Ended(f"An answer of {sum(head):,} bytes; accepted are {LARGEST:,}.")
+        text, tensors = frames.HEAD.unpack(self._take(frames.HEAD.size, deadline))
+        if text > LONGEST:
+            raise Ended(f"An answer of {text:,} bytes in lists, numbers and texts; accepted are {LONGEST:,}.")
+        if tensors > LARGEST:
+            raise Ended(f"An answer of {tensors:,} bytes in tensors; accepted are {LARGEST:,}.")
         try:
-            record, values = frames.unpack(self._take(head[0], deadline), self._take(head[1], deadline))
+            record, values = frames.unpack(self._take(text, deadline), self._take(tensors, deadline))
         except ValueError:
             raise Ended("What it sent is no answer in the agreed form.") from None
         if self.watched is None and not self.trusted:
@@ -391,9 +393,11 @@ def sent(case):
 
 
 class Found(dict):
-    """{name of an exercise: what was found}, and `troubles`: list of loading.Trouble, what of the cells did not run.
+    """{name of an exercise: what was found}, and what of the cells did not run, as lists of loading.Trouble: `troubles`, and `narrow`,
+    what only answers from scratch met, in a worker of their own with fewer libraries.
 
-    hung: {number of a cell that hung or ended the process: its Trouble}; times: {the same number: how often it did}.
+    hung: {number of a cell that hung or ended the process: its Trouble}; times: {the same number: how often it did}; told: what each
+    group of `runs` told last.
     """
 
     def __init__(self, values=()):
@@ -402,7 +406,15 @@ class Found(dict):
 
     @property
     def troubles(self):
-        return [*self.hung.values(), *(t for t in self.told if not (t.cell in self.hung and t.code == "time"))]
+        return [*self.hung.values(), *self._told(self.told[:1])]
+
+    @property
+    def narrow(self):
+        first = self.troubles
+        return [t for t in self._told(self.told[1:]) if t not in first]
+
+    def _told(self, groups):
+        return [t for told in groups for t in told if not (t.cell in self.hung and t.code == "time")]
 
 
 def collect(sources, tasks, timeout, trusted=False, stop=None):
@@ -417,6 +429,7 @@ def collect(sources, tasks, timeout, trusted=False, stop=None):
     """
     found = Found()
     for group, wide in runs(sources, tasks):
+        found.told.append([])
         while group:
             _run(sources, group, wide, timeout, trusted, stop, found)
     return found
@@ -515,7 +528,7 @@ def _loaded(worker, timeout, n_cells, at, found):
         defined, told = record.get("defined"), record.get("trouble")
         if not isinstance(defined, list) or not isinstance(told, list):
             raise Ended("What it sent is no answer in the agreed form.")
-        found.told = [t for t in map(loading.read, told[:20]) if t is not None and t.cell <= n_cells]
+        found.told[-1] = [t for t in map(loading.read, told[:20]) if t is not None and t.cell <= n_cells]
         return defined
 
 

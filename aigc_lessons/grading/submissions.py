@@ -98,6 +98,7 @@ WORDS = {
     11: "pixels and editing",
     12: "convolution",
     13: "classifier",
+    14: "overfitting",
     21: "vae math",
     22: "vae",
     23: "gan math",
@@ -193,7 +194,7 @@ def printable(text):
 
 def kind_of(name):
     """(what a file's name says it is: "notebook", "script", "zip" or None, the name without that ending)."""
-    ends = [ending for ending in KINDS if name.lower().endswith(ending) and len(name) > len(ending)]
+    ends = [ending for ending in KINDS if name.lower().endswith(ending)]
     longest = max(ends, key=len, default="")
     return KINDS.get(longest), name[: len(name) - len(longest)]
 
@@ -278,7 +279,7 @@ def _place(parts, lessons):
         learner = wrapped
     else:
         before = stem[:start].strip(" _-~") if lesson_in(stem, lessons)[1] or lesson is not None else ""
-        learner = before if before and start < len(stem) else kind_of(name)[1]
+        learner = before if before and start < len(stem) else kind_of(name)[1] or name
     return _Place(learner, lesson, surely, "/".join([*folders, stem]), copy)
 
 
@@ -526,7 +527,9 @@ def _inside(data, member):
 
 def _of_bearable_size(size):
     if size > LARGEST:
-        raise ValueError(f"The file has {size:,} bytes; accepted are {LARGEST:,}. Clear the outputs and save it again.")
+        raise ValueError(
+            f"The file has {size:,} bytes; accepted are {LARGEST:,}. Clear the outputs of all cells but the checks, and save it again."
+        )
 
 
 def read(path, member="", root=None):
@@ -559,7 +562,8 @@ def trained(path, member="", root=None):
     cells = json.loads(content(path, member, root).decode("utf-8-sig"))["cells"]
     markup = []
     for cell in cells:
-        for output in cell.get("outputs") or []:
+        outputs = cell.get("outputs")
+        for output in outputs if isinstance(outputs, list) else []:
             data = output.get("data") if isinstance(output, dict) else None
             text = data.get("text/html", "") if isinstance(data, dict) else ""
             markup.append("".join(map(str, text)) if isinstance(text, list) else str(text))

@@ -5,6 +5,7 @@ Each entry says what must come of it. Files that need no sandbox to be refused s
 
 import os
 import socket
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ def folders():
             lambda root: descend(root / "beside", deep, last),
         ),
         Abuse("folders", "too many empty files", "wide", (), f"more than {MOST}", 0, _many("wide", "{}.txt", MOST + 1)),
-        Abuse("folders", "100 answers", "often", (), "and 95 more", 0, _many("often", "12_{}.py", 100)),
+        Abuse("folders", "100 answers", "often", (), "and 95 more", 0, _many("often", "12_a{}.py", 100)),
         Abuse("folders", "a link to a neighbour's folder", "a whole folder", (), "symbolic link", 0, _links),
         Abuse(
             "folders",
@@ -209,7 +210,7 @@ def names():
             Abuse(
                 "names",
                 what,
-                Path(path).parts[0],
+                unicodedata.normalize("NFC", Path(path).parts[0]),
                 ((path, UNREADABLE),),
                 "says no lesson" if "less" in path else REFUSED,
             )

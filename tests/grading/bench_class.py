@@ -48,7 +48,7 @@ def submission(number):
     )
     bodies = dict(bank.RIGHT)
     if what == "wrong":
-        for name in bank.LESSON[: 1 + number % 4]:
+        for name in list(MISTAKES)[: 1 + number % 4]:
             old, new = MISTAKES[name]
             assert old in bodies[name]
             bodies[name] = bodies[name].replace(old, new)

@@ -1,6 +1,7 @@
 """Right work in odd clothes, as learners and their platforms hand it in: every kind must earn all of its points, wherever it is judged.
 
-A file answers the four exercises of lesson 12 in four odd ways, comes under an odd name or in an odd format, and has odd cells besides.
+A file answers four exercises of lesson 12 in four odd ways and the others plainly, comes under an odd name or in an odd format, and has
+odd cells besides.
 """
 
 import io
@@ -12,8 +13,9 @@ from dataclasses import dataclass, field
 
 from bank import LESSON, RIGHT, answer, as_notebook
 
-CONV, POOL, TRANSPOSE, FIELD = LESSON
-INNER = {name: answer(name, RIGHT[name], name=f"_{name}") for name in LESSON}  # to be called by an odd answer
+CONV, POOL, TRANSPOSE, FIELD = ODD = ("conv2d", "max_pool2d", "conv_transpose2d", "receptive_field")
+OTHERS = [answer(name, RIGHT[name]) for name in LESSON if name not in ODD]
+INNER = {name: answer(name, RIGHT[name], name=f"_{name}") for name in ODD}  # to be called by an odd answer
 ARGUMENTS = {
     CONV: "x, weight, bias, stride, padding",
     POOL: "x, kernel_size, stride",
@@ -41,7 +43,7 @@ class File:
     def content(self):
         before = [source for _, source, place in self.cells if place == "before"]
         after = [source for _, source, place in self.cells if place == "after"]
-        return self.wrap([*before, *(source for _, source in self.answers.values()), *after])
+        return self.wrap([*before, *(source for _, source in self.answers.values()), *OTHERS, *after])
 
 
 def odd(exercise, source, inner=True):

@@ -151,16 +151,21 @@ def conv2d(x, weight, bias=None, stride=1, padding=0):
     found = sandbox.collect([root], tasks, TIMEOUT)
     assert results._judged(*tasks[1], found["frechet_distance"])["outcome"] == "correct"
     assert {type(o.error) for o in found["conv2d"]} == {NameError}
+    assert found.troubles == [] and [(t.code, t.name) for t in found.narrow] == [("missing_module", "scipy")]
 
 
 def test_a_second_start_only_for_code_that_speaks_of_a_library():
     tasks = [(al.exercises.get(name), []) for name in doors.HEADS]
     names = lambda group: [exercise.name for exercise, _ in group]
     ((together, wide),) = sandbox.runs(["import numpy, matplotlib"], tasks)
-    assert names(together)[:2] == ["receptive_field", "conv_transpose2d"] and len(together) == len(tasks) and not wide
+    assert (
+        names(together)[:3] == ["output_size", "receptive_field", "conv_transpose2d"]
+        and len(together) == len(tasks)
+        and not wide
+    )
     (free, first), (scratch, second) = sandbox.runs(["x = 1", "from scipy import stats"], tasks)
-    assert names(free) == ["receptive_field"] and len(scratch) == len(tasks) - 1 and first and not second
-    assert sandbox.runs([], tasks[3:4]) == [(tasks[3:4], True)]
+    assert names(free) == ["output_size", "receptive_field"] and len(scratch) == len(tasks) - 2 and first and not second
+    assert sandbox.runs([], free) == [(free, True)]
 
 
 # System calls

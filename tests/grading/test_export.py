@@ -19,11 +19,12 @@ except ModuleNotFoundError:  # Python 3.10, where pytest brings the same under i
     import tomli as tomllib
 
 from aigc_lessons import cli, exercises
-from aigc_lessons.exercises.engine import Exercise
+from aigc_lessons.exercises.trained import Training
 from aigc_lessons.grading import export, sandbox
 from aigc_lessons.settings import COURSE
 
 SCRIPTS = Path(sys.executable).parent
+TRAINED = [name for name in exercises.names() if isinstance(exercises.get(name), Training)]
 PROJECT = tomllib.loads((COURSE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -39,7 +40,7 @@ def test_every_lesson_lies_one_folder_down_with_its_points(course):
         book = nbformat.read(course / "source" / solution.stem / solution.name, 4)
         marks = [c.metadata["nbgrader"] for c in book.cells if "nbgrader" in c.metadata]
         lesson = int(solution.name[:2])
-        names = [n for n in exercises.names(lesson) if isinstance(exercises.get(n), Exercise)]
+        names = [name for name in exercises.names(lesson) if name not in TRAINED]
         assert [m["grade_id"] for m in marks if m["solution"]] == list(names)
         assert {m["grade_id"]: m["points"] for m in marks if m["grade"]} == {
             f"check_{n}": exercises.get(n).points for n in names
@@ -133,6 +134,29 @@ def test_gradescopes_zip_holds_all_that_it_needs_and_no_more(autograder):
     asked = {re.match(r"[\w-]+", line)[0]: line for line in PROJECT["dependencies"]}
     of = lambda line: (re.match(r"[\w-]+", line)[0], set(re.findall(r"[<>=][^,]+", line)))
     assert [of(line) for line in needed if line != "einops"] == [of(asked[name]) for name in export.NEEDED]
+
+
+def test_gradescopes_zip_measures_what_was_trained_with_what_it_installs(tmp_path):
+    """Where nothing is but its own files, and the other packages that the course needs are missing."""
+    lesson = exercises.get("train_classifier").lesson
+    assert cli.main(["export", "gradescope", str(tmp_path / "a.zip"), "--lesson", str(lesson)]) == 0
+    with zipfile.ZipFile(tmp_path / "a.zip") as file:
+        file.extractall(tmp_path)
+    asked = {re.match(r"[\w-]+", line)[0] for line in PROJECT["dependencies"]}
+    missing = [name.replace("-", "_") for name in asked - {*export.NEEDED, "pillow"}]  # scikit-image brings pillow
+    assert "torchvision" in missing
+    code = f"""import sys
+sys.modules.update(dict.fromkeys({missing!r}))
+import aigc_lessons.grading.export
+from aigc_lessons.exercises.trained import judge_training, packed
+task = aigc_lessons.exercises.get("train_classifier")
+print(aigc_lessons.__file__, judge_training(task, packed(task, task.build()), 1).outcome)
+print(len(aigc_lessons.shipped("classifier-digits").state_dict()))"""
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "course")}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, cwd="/", capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    where, outcome, _ = ran.stdout.split()
+    assert where.startswith(str(tmp_path)) and outcome == "wrong"
 
 
 @pytest.mark.parametrize("reachable", [True, False])

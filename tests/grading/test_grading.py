@@ -1,5 +1,6 @@
 """The grader's parts: what is found and read, frames, pages, and runs that stop, go on and repeat."""
 
+import base64
 import contextlib
 import csv
 import inspect
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,9 +31,11 @@ from safetensors.torch import save
 
 import aigc_lessons as al
 from aigc_lessons import cli
-from aigc_lessons.exercises import engine
+from aigc_lessons.exercises import engine, trained
+from aigc_lessons.exercises.banks import EXERCISES
 from aigc_lessons.exercises.inside import frames, loading, observing
 from aigc_lessons.exercises.inside.observing import Observation
+from aigc_lessons.exercises.trained import Training
 from aigc_lessons.grading import feedback, results, sandbox, submissions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +43,7 @@ RUNS = 1_000  # of correct answers
 LESSONS = {al.exercises.get(name).lesson for name in al.exercises.names()}
 TASKS = [(al.exercises.get(name), engine.prepare(al.exercises.get(name), 7)) for name in bank.LESSON]
 OF = sum(exercise.points for exercise, _ in TASKS)
+WRITTEN = [e for e in map(al.exercises.get, al.exercises.names()) if isinstance(e, engine.Exercise)]
 
 
 def put(root, *paths, content=b"x = 1"):
@@ -510,9 +515,15 @@ def test_a_deadline_holds_whatever_is_sent(channel, code, says):
         ("os._exit(7)", "exit code 7"),
         ("os.kill(os.getpid(), 9)", "exit code -9"),
         ("os.write(1, b'\\0\\0')", "ended before it answered"),
-        ("os.write(1, b'\\xff' * 8)\ntime.sleep(1000)", "8,589,934,590 bytes"),
-        ("os.write(1, struct.pack('>II', 1_000_001, 0))\ntime.sleep(1000)", "1,000,001 bytes"),
-        ("os.write(1, struct.pack('>II', 0, 4_000_001))\ntime.sleep(1000)", "4,000,001 bytes"),
+        ("os.write(1, b'\\xff' * 8)\ntime.sleep(1000)", "4,294,967,295 bytes"),
+        (
+            "os.write(1, struct.pack('>II', 1_000_001, 0))\ntime.sleep(1000)",
+            "1,000,001 bytes in lists, .* accepted are 1,000,000",
+        ),
+        (
+            "os.write(1, struct.pack('>II', 0, 4_000_001))\ntime.sleep(1000)",
+            "4,000,001 bytes in tensors; accepted are 4,000,000",
+        ),
         ("os.write(1, bytes(8))", "agreed form"),
     ],
 )
@@ -840,6 +851,23 @@ def test_one_failure_of_the_judge_does_not_end_the_run(tmp_path, monkeypatch):
         )
 
 
+def test_what_only_answers_from_scratch_lack_is_said_of_them_alone(tmp_path, monkeypatch):
+    lacking, both = loading.Trouble("missing_module", 1, 1, "scipy"), loading.Trouble("unknown_name", 2, 1, "np")
+
+    def collect(sources, tasks, *rest):
+        found = sandbox.Found((exercise.name, "It gave no answer in time.") for exercise, _ in tasks)
+        found.told = [[both], [lacking, both]]
+        return found
+
+    monkeypatch.setattr(sandbox, "collect", collect)
+    cell = "import scipy\ndef conv2d(x):\n    pass\ndef receptive_field(layers):\n    pass"
+    put(tmp_path, "12_a.ipynb", content=bank.as_notebook([cell, "np"]))
+    row = results.grade_one(submissions.Submission("anna", 12, tmp_path / "12_a.ipynb"), TASKS, 5.0, False)
+    said = "cell 1, line 1: there is no module 'scipy' where this is graded."
+    assert row["troubles"] == ["cell 2, line 1: the name 'np' is not defined.", f"For answers from scratch, {said}"]
+    assert {e["name"] for e in row["exercises"] if said in e["reason"]} == {"conv2d"}
+
+
 def test_a_file_that_may_not_be_read_has_its_row(tmp_path, collected, monkeypatch):
     put(tmp_path / "s", "anna/12_a.py", "bo/12_a.py")
     old = submissions.content
@@ -940,7 +968,7 @@ def test_the_command_writes_everything(tmp_path, capsys, monkeypatch, collected)
     assert {p.name for p in out.iterdir()} == {"rows", "grades.csv", "grades.json", "feedback", "class.html"}
     said = capsys.readouterr()
     assert (
-        "6 submissions, 0 of 65 points" in said.out
+        f"6 submissions, 0 of {5 * OF} points" in said.out
         and "Not graded: 王小明" in said.out
         and said.out.count("2 files") == 2
     )
@@ -1065,7 +1093,104 @@ def test_a_course_below_a_mounted_place_is_hidden(bubblewrap, tmp_path, monkeypa
         ),
     )
     graded = results.grade_one(submissions.Submission("anna", 12, tmp_path / "12_a.ipynb"), TASKS, 20.0, False)
-    assert graded["reason"] == "" and graded["points"] == 0 and "ValueError" in graded["exercises"][0]["reason"]
+    assert graded["reason"] == "" and graded["points"] == 0
+    assert ["ValueError" in e["reason"] for e in graded["exercises"] if e["name"] == "conv2d"] == [True]
+
+
+# What is trained
+
+TOY = Training(
+    "toy",
+    12,
+    "Train it.",
+    5,
+    1,
+    lambda: torch.nn.Linear(3, 1, bias=False),
+    "",
+    lambda model, seed: model.weight.mean().item(),
+    "weight",
+    0.5,
+    True,
+)
+
+
+@pytest.fixture
+def toy(collected, monkeypatch):
+    """Lesson 12 with one exercise more, in which a single number is trained: toy(outputs, path) grades a file, its entry and the row."""
+    monkeypatch.setitem(EXERCISES, "toy", TOY)
+
+    def grade(folder, outputs, path="12_a.ipynb"):
+        book = json.loads(bank.as_notebook(["x = 1"]))
+        book["cells"][0]["outputs"] = outputs
+        put(folder, path, content=json.dumps(book).encode() if path.endswith("ipynb") else b"x = 1")
+        row = results.grade_one(submissions.Submission("anna", 12, folder / path), results.tasks_of(12, 7), 5.0, False)
+        assert row["reason"] == "" and row["of"] == OF + 5
+        assert [[e.name for e, _ in tasks] for _, tasks in collected] == [list(bank.LESSON)]  # nothing of it runs
+        return next(e for e in row["exercises"] if e["name"] == "toy")
+
+    return grade
+
+
+def shown(value):
+    """The outputs of a check of a network whose weights are all `value`, as Jupyter saves them."""
+    net = torch.nn.Linear(3, 1, bias=False)
+    torch.nn.init.constant_(net.weight, value)
+    data = trained.check_training(TOY, net)._repr_mimebundle_()
+    return [{"output_type": "execute_result", "data": {k: text.splitlines(True) for k, text in data.items()}}]
+
+
+def forged(blob, name="toy"):
+    markup = f'<div data-exercise="{name}" data-weights="{blob if isinstance(blob, str) else base64.b64encode(blob).decode()}">'
+    return [{"output_type": "display_data", "data": {"text/html": markup}}]
+
+
+@pytest.mark.parametrize(
+    "value, points, says", [(0.75, 5, "weight 0.75; asked is at least 0.5"), (0.25, 0, "not there")]
+)
+def test_weights_that_reach_the_target_earn_the_points(tmp_path, toy, value, points, says):
+    entry = toy(tmp_path, shown(value))
+    outcome = "correct" if points else "wrong"
+    assert (entry["points"], entry["outcome"], entry["of"]) == (points, outcome, 5) and says in entry["reason"], entry
+
+
+@pytest.mark.parametrize(
+    "outputs, says",
+    [
+        (forged(b""), "cannot be read"),
+        (forged(b"\x80\x04K\x01."), "cannot be read"),  # a pickle
+        (forged("A"), "cannot be read"),  # no base64
+        (forged(struct.pack("<Q", 2**62) + b"{}"), "cannot be read"),
+        (forged(bytes(trained.LARGEST + 1)), "2,000,001 bytes; accepted are 2,000,000"),
+        (forged("A" * 4_400_000), "cannot be read"),
+        (forged(save({"weight": torch.full((1, 3), float("nan"))})), "infinities or NaN"),
+        (forged(save({"weight": torch.full((1, 3), float("inf"))})), "infinities or NaN"),
+        (forged(save({"weight": torch.ones(1, 3).to(torch.float8_e4m3fn)})), "another kind"),
+        (forged(save({"weight": torch.ones(1, 3, dtype=torch.complex64)})), "another kind"),
+        (forged(save({"weight": torch.ones(1, 4)})), "not of the architecture"),
+        (forged(save({"weight": torch.ones(1, 3), "more": torch.ones(1)})), "not of the architecture"),
+        (forged(save({"weight": torch.ones(1, 3)}), "another"), "No weights of toy"),
+        (shown(0.75) + forged(b""), "cannot be read"),  # the last one counts
+        ([{"output_type": "stream", "text": ["correct. 5 of 5 points."]}], "No weights of toy"),
+        ([], "save the notebook with its outputs"),
+        (None, "No weights of toy"),
+        (7, "No weights of toy"),
+        ([7, {"data": 7}, {"data": {"text/html": 7}}, {"data": {"text/html": [[], {}]}}], "No weights of toy"),
+    ],
+)
+def test_what_is_forged_or_missing_earns_nothing_and_says_why(tmp_path, toy, outputs, says):
+    entry = toy(tmp_path, outputs)
+    assert entry["points"] == 0 and says in entry["reason"] and len(entry["reason"]) < 300, entry
+
+
+def test_a_script_has_no_weights(tmp_path, toy):
+    entry = toy(tmp_path, [], "12_a.py")
+    assert entry["outcome"] == "not_attempted" and "notebook" in entry["reason"]
+
+
+def test_a_measure_that_fails_costs_its_own_exercise_alone(tmp_path, toy, monkeypatch):
+    monkeypatch.setitem(EXERCISES, "toy", replace(TOY, measure=lambda model, seed: 1 / 0))
+    entry = toy(tmp_path, shown(0.75))
+    assert entry["points"] == 0 and "cannot be measured" in entry["reason"] and "ZeroDivisionError" in entry["reason"]
 
 
 # Right answers
@@ -1099,17 +1224,12 @@ def graded(worker, exercise, prepared, function):
 def test_right_answers_are_never_refused(worker):
     """The references, and the alternatives that are no library calls where these are forbidden, on seeds of their own."""
     answers = [
-        (al.exercises.get(name), how, function)
-        for name in al.exercises.names()
-        for how, function in {
-            "the reference": al.exercises.get(name).reference,
-            **al.exercises.get(name).alternatives,
-        }.items()
+        (exercise, how, function)
+        for exercise in WRITTEN
+        for how, function in {"the reference": exercise.reference, **exercise.alternatives}.items()
     ]
     library = {(e.name, how) for e, how, _ in answers if e.from_scratch and "library" in how}
-    assert {name for name, _ in library} == {
-        name for name in al.exercises.names() if al.exercises.get(name).from_scratch
-    }
+    assert {name for name, _ in library} == {exercise.name for exercise in WRITTEN if exercise.from_scratch}
     refused, runs, seed = [], 0, 10_000
     while runs < RUNS:
         made = {}
@@ -1204,7 +1324,7 @@ def test_plain_convolution_beside_a_transposed_one(worker, how):
         assert torch.allclose(row, torch.conv1d(x.flatten(2), weight[:, :, 0]), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", [n for n in al.exercises.names() if al.exercises.get(n).call])
+@pytest.mark.parametrize("name", [e.name for e in WRITTEN if e.call])
 def test_a_call_works_from_its_source_alone(worker, name):
     source = inspect.getsource(al.exercises.get(name).call)
     exercise = al.exercises.get(name)

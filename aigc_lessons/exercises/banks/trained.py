@@ -1,7 +1,7 @@
 """Exercises of several lessons in which something is trained."""
 
 import torch
-from torchvision.transforms.functional import InterpolationMode, affine
+import torch.nn.functional as F
 
 from ... import data, metrics, models, shipped
 from ..trained import Training
@@ -14,11 +14,13 @@ def fresh_digits(seed):
     test = data.load("digits", size=32, split="test")
     generator = torch.Generator().manual_seed(seed)
     angles, dx, dy = (torch.rand(3, len(test), generator=generator) * 2 - 1) * torch.tensor([[10.0], [2.0], [2.0]])
-    moved = [
-        affine(image, angle, [x, y], 1.0, [0.0], InterpolationMode.BILINEAR, fill=-1.0)
-        for image, angle, x, y in zip(test.images, angles.tolist(), dx.tolist(), dy.tolist())
-    ]
-    return torch.stack(moved), test.labels
+    cos, sin = angles.deg2rad().cos(), angles.deg2rad().sin()
+    half = test.images.shape[-1] / 2
+    x_row = torch.stack([cos, sin, -(cos * dx + sin * dy) / half], 1)
+    y_row = torch.stack([-sin, cos, (sin * dx - cos * dy) / half], 1)
+    back = F.affine_grid(torch.stack([x_row, y_row], 1), test.images.shape, align_corners=False)
+    moved = F.grid_sample(test.images + 1, back, align_corners=False) - 1  # 0 outside, which is -1, the background
+    return moved, test.labels
 
 
 def accuracy_on_fresh_digits(model, seed):
