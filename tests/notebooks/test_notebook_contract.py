@@ -1,6 +1,8 @@
 """What every notebook keeps to, so that nbval has something to compare and the files stay readable."""
 
 import ast
+import contextlib
+import inspect
 import json
 import re
 from html.parser import HTMLParser
@@ -499,3 +501,42 @@ def test_the_map_counts_each_lessons_exercises(path):
     rows = re.findall(r"\[(\d+)(?: exercises?)?\]\((?:\.\./)?exercises/(\d\d)_", path.read_text(encoding="utf-8"))
     assert [int(lesson) for _, lesson in rows] == sorted({exercises.get(name).lesson for name in exercises.names()})
     assert {lesson: int(n) for n, lesson in rows} == {lesson: len(exercises.names(int(lesson))) for _, lesson in rows}
+
+
+def definitions(path):
+    """The functions that a lesson's cells define, by name, with the imports and constants that stand beside them."""
+    tree = ast.parse("\n".join(re.sub(r"^(\s*)[%!].*$", r"\1pass", cell.source, flags=re.M) for cell in code(path)))
+    kept = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    constant = lambda node: isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+    space = {}
+    for node in tree.body:
+        if isinstance(node, kept) or constant(node):
+            with contextlib.suppress(
+                NameError
+            ):  # of a default that a cell computes: that function answers nothing by itself
+                exec(compile(ast.Module([node], []), path.name, "exec"), space)
+    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return {name: space[name] for name in sorted(defined & space.keys())}
+
+
+def takes(function, exercise):
+    """Whether a function can be called with as many arguments as the exercise's reference has parameters."""
+    try:
+        inspect.signature(function).bind(*inspect.signature(exercise.reference).parameters)
+    except TypeError:
+        return False
+    return True
+
+
+@each([path for path in LESSONS if (path.parent / "texts" / f"{path.stem}.toml").exists() and path.stem[:2] != "00"])
+def test_no_cell_of_a_lesson_answers_its_exercise(path):
+    from aigc_lessons import exercises
+    from aigc_lessons.exercises.engine import Exercise
+
+    asked = [exercises.get(name) for name in exercises.names(int(path.stem[:2]))]
+    asked = [e for e in asked if isinstance(e, Exercise) and inspect.signature(e.reference).parameters]
+    functions = definitions(path)
+    assert functions
+    pairs = [(name, e.name) for name, f in functions.items() for e in asked if takes(f, e)]
+    answers = [(name, asks) for name, asks in pairs if exercises.check(asks, functions[name]).outcome == "correct"]
+    assert not answers
