@@ -379,6 +379,9 @@ def test_the_reference_works_in_double_precision_and_the_answer_in_single(name):
         result = exercise.reference(*args)
         if query := getattr(result, "query", None):  # a buffer, which is given its pictures later
             result.query = lambda *later: note(later) or query(*later)
+        for net in result if isinstance(result, tuple) else (result,):  # a network to be built is asked later, too
+            if isinstance(net, torch.nn.Module):
+                net.register_forward_pre_hook(lambda module, inputs: note(inputs))
         return result
 
     assert judge(exercise, answer).outcome == "correct"
