@@ -121,13 +121,13 @@ READY = """async () => {
 # asked of the notebook's model: on the page an error looks like any text on stderr
 ERRORS = """() => window.jupyterapp.shell.currentWidget.model.toJSON().cells.flatMap(cell => cell.outputs ?? [])
     .filter(output => output.output_type === 'error').map(output => output.ename + ': ' + output.evalue)"""
-# an error, or no prompt that is queued [*] or unrun [ ]
+# an error, or no prompt that is queued [*] or unrun [ ]; a folded cell's placeholder has an empty one
 FINISHED = (
     r"""() => {
     if (("""
     + ERRORS
     + r""")().length) return true;
-    const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.innerText);
+    const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].map(e => e.innerText);
     return prompts.length > 0 && prompts.every(text => /\[\d+\]/.test(text)); }"""
 )
 
