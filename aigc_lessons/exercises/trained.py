@@ -46,10 +46,6 @@ class Training:
     target: float
     higher: bool
 
-    @property
-    def signature(self):
-        return f"{self.name}()"
-
     def network(self, model):
         return model.get_submodule(self.part)
 
