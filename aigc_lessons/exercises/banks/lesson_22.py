@@ -414,8 +414,8 @@ def _decoder_cases(seed):
     return [
         case("one picture of one pixel", ([[0.5]], [[0.0]], [[0.0]]), (1,)),
         case("two pictures, z nearer to one", ([[0.2]], [[-1.0], [1.0]], [[0.0], [0.7]]), (2,)),
-        case("grey pictures", _codes(g, 3, 6, 2), (1, 4, 5)),
-        case("pictures in colour", _codes(g, 6, 4, 3), (3, 2, 4)),
+        case("grey pictures", _codes(g, 3, 6, 2, shift=0.5), (1, 4, 5)),
+        case("pictures in colour", _codes(g, 6, 4, 3, shift=0.5), (3, 2, 4)),
         case("narrow codes", _codes(g, 4, 7, 2, shift=-2.0), (5,)),
         # Out there one picture has nearly all the weight: gradients are rounding errors of what is left to the others.
         case("far from all codes: every density underflows", _far_codes(g, 2, 5, 2), (3, 2), gradients=()),
