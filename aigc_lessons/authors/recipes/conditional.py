@@ -41,7 +41,7 @@ def _recipe(model, name, arguments, steps, batch_size=64, cosine=True, **options
 
 
 RECIPES = {
-    "cgan-shapes": _recipe(models.CGAN, "shapes", dict(width=24, ema_decay=0.999), 10_000, 32, cosine=False),
+    "cgan-shapes": _recipe(models.CGAN, "shapes", dict(width=32, ema_decay=0.999), 16_000, 32, cosine=False),
     "projection-shapes": _recipe(
         models.ProjectionGAN, "shapes", dict(width=32, ema_decay=0.999), 12_000, 32, cosine=False
     ),
