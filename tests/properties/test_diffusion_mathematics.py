@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from aigc_lessons.models.diffusion import (
+from aigc_lessons.diffusion import (
     ddim,
     ddim_step,
     ddpm,
