@@ -15,6 +15,7 @@ __all__ = [
     "fit",
     "lesson",
     "data",
+    "diffusion",
     "exercises",
     "losses",
     "metrics",

@@ -13,6 +13,7 @@ LAYERS = (
     "files",
     "ops",
     "losses",
+    "diffusion",
     "data",
     "show",
     "models",

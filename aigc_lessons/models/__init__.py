@@ -4,6 +4,7 @@ from .classifier import Classifier
 from .conditional import CGAN, CVAE, ProjectionGAN
 from .cyclegan import CycleGAN
 from .dcgan import DCGAN
+from .diffusion import Diffusion
 from .flow import Flow
 from .inpainting import Inpainter
 from .pix2pix import Pix2Pix
@@ -21,6 +22,7 @@ __all__ = [
     "Classifier",
     "CycleGAN",
     "Denoiser",
+    "Diffusion",
     "Flow",
     "Inpainter",
     "Pix2Pix",

@@ -303,6 +303,30 @@ def _flow():
     return {"net": step}
 
 
+def _diffusion():
+    """The network is shown a picture with some noise, and learns to say what it was made of."""
+    answers = {"v": "v = a noise − s x", "noise": "the noise", "clean": "the picture x"}
+
+    def step(model):
+        boxes = {
+            "x": ("data", f"picture x\n{_size(model)}", 0, 0),
+            "eps": ("data", "noise", 0, 1),
+            "t": ("data", "time t\n0: x, 1: noise", 0, 2),
+            "target": ("data", f"what it should say\n{answers[model.says]}", 1, 0),
+            "x_t": ("data", "x at time t\na x + s noise", 1, 1),
+            "net": _net("network", 2, 1, True),
+            "says": ("data", f"what it says\n{_size(model)}", 3, 1),
+            "loss": ("loss", "squared error", 3, 0),
+        }
+        ways = ["x > x_t", "eps > x_t", "t > x_t", "x_t > net", "t > net", "net <> says", "says <> loss"]
+        ways += (
+            ["target > loss"] + ["x > target"] * (model.says != "noise") + ["eps > target"] * (model.says != "clean")
+        )
+        return boxes, ways
+
+    return {"net": step}
+
+
 def plan_of(model):
     """A whole network as boxes on a lattice, for the models whose conditions would reach every box: (title, boxes, ways), or None."""
     return _PLANS[type(model).__name__](model) if _of_the_course(model) and type(model).__name__ in _PLANS else None
@@ -319,7 +343,8 @@ def _flow_plan(model):
         boxes[f"down{i}"] = ("conv", f"block\n{size(i)}", 1 + i, i)
         boxes[f"up{i}"] = ("conv", f"block\n{size(i)}", 2 * depth - i + 1, i)
     boxes["middle"] = ("conv", f"block\n{size(depth - 1)}", depth + 1, depth)
-    boxes["v"] = ("data", f"velocity\n{_size(model)}", 2 * depth + 2, 0)
+    answer = {"noise": "noise", "clean": "picture", "v": "v"}[model.says] if hasattr(model, "says") else "velocity"
+    boxes["v"] = ("data", f"{answer}\n{_size(model)}", 2 * depth + 2, 0)
     boxes["t"] = ("data", "time t", 0, depth)
     boxes["film"] = ("linear", "scale, shift\nin all blocks", 1, depth)
     ways = ["x > down0", "up0 > v", "t > film", "film > middle", f"down{depth - 1} > middle", f"middle > up{depth - 1}"]
@@ -336,7 +361,7 @@ def _asked(model):
     """What a flow is told, in words, or None."""
     if hasattr(model, "vocabulary"):
         return f"caption y\n{model.length} words"
-    return f"class y\n1 of {model.n_classes}" if model.n_classes else None
+    return f"class y\n1 of {model.n_classes}" if getattr(model, "n_classes", 0) else None
 
 
 _STEPS = {
@@ -352,6 +377,7 @@ _STEPS = {
     "Inpainter": _inpainter,
     "Denoiser": _denoiser,
     "SuperResolver": _super_resolver,
+    "Diffusion": _diffusion,
     "Flow": _flow,
     "TextToImage": _flow,
 }
@@ -416,4 +442,4 @@ _NETWORKS = {
     "SuperResolver": lambda m: [("super_resolver", m, [_square(m.channels, 16)], ["small picture"])],
 }
 
-_PLANS = {"Flow": _flow_plan, "TextToImage": _flow_plan}
+_PLANS = {"Diffusion": _flow_plan, "Flow": _flow_plan, "TextToImage": _flow_plan}

@@ -255,6 +255,12 @@ PINNED = {
     "inception_score": "(probabilities)",
     "kernel_distance": "(x, y)",
     "precision_recall": "(real, generated, k)",
+    "schedule": "(t)",
+    "noised": "(x, noise, a, s)",
+    "exact_denoiser": "(x_t, a, s, data)",
+    "posterior": "(x0, x_t, abar_t, abar_prev)",
+    "ddim_step": "(x, x0, now, then, eta, noise)",
+    "faulty_line_ddpm": "()",
 }
 
 
@@ -277,6 +283,7 @@ def test_the_reference_is_the_course_function_itself():
             homes.get(name)
             or getattr(al.losses, name, None)
             or getattr(al.metrics, name, None)
+            or getattr(al.diffusion, name, None)
             or getattr(al.ops, name)
         )
         assert al.exercises.get(name).reference is home

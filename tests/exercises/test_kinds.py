@@ -14,6 +14,7 @@ from aigc_lessons.settings import COURSE
 FAULTS = {  # {exercise: (line, what stands there in a right loop)}
     "faulty_line_vae": (4, "    z = mu + (logvar / 2).exp() * torch.randn_like(mu)"),
     "faulty_line_gan": (10, "    opt_g.zero_grad()"),
+    "faulty_line_ddpm": (8, "    x = mean + (1 - alpha) ** 0.5 * s_then / s * torch.randn_like(x)"),
 }
 
 
@@ -90,6 +91,23 @@ def test_gradients_pile_up_from_the_second_step_on():
     generators = [torch.equal(a, b) for a, b in zip(left["broken", 2], left["mended", 2])][:2]
     discriminators = [torch.equal(a, b) for a, b in zip(left["broken", 2], left["mended", 2])][2:]
     assert not any(generators) and all(discriminators)
+
+
+def test_noise_after_the_last_step_leaves_grain_and_the_spread_as_it_was():
+    """Of one picture every pixel is off by 0.08; of Gaussian data the spread is right to three digits."""
+    schedule = al.diffusion.schedule
+    one, wide = (
+        lambda x, t: torch.full_like(x, 0.3),
+        lambda x, t: x * schedule(t)[0] * 0.25 / (1 - 0.75 * schedule(t)[0] ** 2),
+    )
+    off, spread = {}, {}
+    for fault, lines in both("faulty_line_ddpm").items():
+        off[fault] = (
+            (ran(lines, 1, n=100, T=20, denoiser=one, schedule=schedule)["x"] - 0.3).square().mean().sqrt().item()
+        )
+        spread[fault] = ran(lines, 1, n=2000, T=200, denoiser=wide, schedule=schedule)["x"].std().item()
+    assert off["broken"] == pytest.approx(0.08, abs=0.005) and off["mended"] < 1e-6
+    assert spread["broken"] == pytest.approx(0.5, rel=0.01) and spread["mended"] == pytest.approx(0.5, rel=0.01)
 
 
 def parameters(network):

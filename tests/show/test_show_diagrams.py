@@ -32,6 +32,8 @@ SMALL = {
     "Inpainter, partial": lambda: models.Inpainter(1, width=4, partial=True),
     "Denoiser": lambda: models.Denoiser(1, width=4),
     "SuperResolver": lambda: models.SuperResolver(1, width=4),
+    "Diffusion": lambda: models.Diffusion((1, 16, 16), width=4),
+    "Diffusion, says the noise": lambda: models.Diffusion((1, 16, 16), "noise", width=4),
     "Flow": lambda: models.Flow((1, 16, 16), 3, width=4),
     "Flow, told nothing": lambda: models.Flow((1, 16, 16), width=4),
     "TextToImage": lambda: models.TextToImage(("one", "two", "three"), 3, (1, 16, 16), width=4),

@@ -32,6 +32,7 @@ MODELS = {
     "CycleGAN": lambda: al.models.CycleGAN(3, width=4, blocks=1, buffer=3),
     "Denoiser": lambda: al.models.Denoiser(1, width=4),
     "SuperResolver": lambda: al.models.SuperResolver(1, width=4),
+    "Diffusion": lambda: al.models.Diffusion(GREY, width=4),
     "Flow": lambda: al.models.Flow(GREY, 4, width=4),
     "unconditional Flow": lambda: al.models.Flow(GREY, width=4),
     "TextToImage": lambda: al.models.TextToImage(("one", "two"), 2, GREY, width=4),

@@ -17,6 +17,7 @@ from . import (
     lesson_43,
     lesson_44,
     lesson_51,
+    lesson_61,
     trained,
 )
 
@@ -37,6 +38,7 @@ _LESSONS = (
     lesson_43,
     lesson_44,
     lesson_51,
+    lesson_61,
     trained,
 )
 EXERCISES = {exercise.name: exercise for lesson in _LESSONS for exercise in lesson.EXERCISES}
