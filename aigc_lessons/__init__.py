@@ -16,6 +16,7 @@ __all__ = [
     "lesson",
     "data",
     "exercises",
+    "flows",
     "losses",
     "metrics",
     "models",

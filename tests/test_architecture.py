@@ -13,6 +13,7 @@ LAYERS = (
     "files",
     "ops",
     "losses",
+    "flows",
     "data",
     "show",
     "models",
