@@ -7,12 +7,19 @@ import torch
 from ...settings import profile, seed_everything, settings
 from ...shipped import half_precision, save_weights
 from ...training import cosine, fit
-from . import classifiers, conditional, generators, repair, translation
+from . import classifiers, conditional, diffusion, generators, repair, translation
 from .recipe import Recipe
 
 __all__ = ["RECIPES", "Recipe", "score", "train"]
 
-RECIPES = {**classifiers.RECIPES, **generators.RECIPES, **conditional.RECIPES, **repair.RECIPES, **translation.RECIPES}
+RECIPES = {
+    **classifiers.RECIPES,
+    **generators.RECIPES,
+    **conditional.RECIPES,
+    **repair.RECIPES,
+    **translation.RECIPES,
+    **diffusion.RECIPES,
+}
 
 
 def score(name, model):
