@@ -1,6 +1,7 @@
 """How good a model is, and how sure that is: every measure comes with an interval and its sample count."""
 
 from .accuracy import accuracy
+from .captions import caption_accuracy, shown
 from .evaluation import Report, evaluate
 from .frechet import fid, frechet_distance, moments
 from .inception import inception_score
@@ -17,6 +18,7 @@ __all__ = [
     "Report",
     "accuracy",
     "bootstrap_interval",
+    "caption_accuracy",
     "coarse_pixels",
     "confident_share",
     "covered",
@@ -35,6 +37,7 @@ __all__ = [
     "precision_recall",
     "psnr",
     "psnr_each",
+    "shown",
     "ssim_each",
     "wilson_interval",
 ]
