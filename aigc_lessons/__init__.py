@@ -17,6 +17,7 @@ __all__ = [
     "data",
     "diffusion",
     "exercises",
+    "flows",
     "losses",
     "metrics",
     "models",

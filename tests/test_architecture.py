@@ -14,6 +14,7 @@ LAYERS = (
     "ops",
     "losses",
     "diffusion",
+    "flows",
     "data",
     "show",
     "models",

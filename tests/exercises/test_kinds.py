@@ -15,6 +15,7 @@ FAULTS = {  # {exercise: (line, what stands there in a right loop)}
     "faulty_line_vae": (4, "    z = mu + (logvar / 2).exp() * torch.randn_like(mu)"),
     "faulty_line_gan": (10, "    opt_g.zero_grad()"),
     "faulty_line_ddpm": (8, "    x = mean + (1 - alpha) ** 0.5 * s_then / s * torch.randn_like(x)"),
+    "faulty_line_flow": (6, "    x, y = x[p], y[p]"),
 }
 
 
@@ -123,7 +124,48 @@ def test_the_numbers_of_parameters_that_the_questions_name():
     assert parameters(model.generator) == 941_187
 
 
-@pytest.mark.parametrize("name", ["gradient_of_one_neuron", "faulty_line_classifier", *FAULTS])
+class _Plane(nn.Module):
+    """A velocity in the plane that is told one of two classes."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(5, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 2))
+
+    def forward(self, x, t, y):
+        return self.layers(torch.cat([x, t[:, None], F.one_hot(y, 2)], 1))
+
+
+def test_a_flow_whose_pictures_were_moved_without_their_labels_does_not_obey():
+    """Two classes at (3, 0) and (-3, 0), in the place of pictures. 250 steps."""
+    labels = torch.arange(500) % 2
+    images = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) * 0.3
+    images[:, 0] += 3 - 6 * labels
+    asked, noise = labels[:400], torch.randn(400, 2, generator=torch.Generator().manual_seed(1))
+    obeyed = {}
+    for fault, lines in both("faulty_line_flow").items():
+        torch.manual_seed(0)
+        net = _Plane()
+        optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+        tools = {"interpolate": al.losses.interpolate, "pair_by_transport": al.flows.pair_by_transport}
+        ran(lines, 250, images=images, labels=labels, net=net, optimizer=optimizer, **tools)
+        velocity = lambda x, t, net=net: net(x, torch.full((len(x),), t), asked)
+        with torch.no_grad():
+            drawn = al.ops.flow_sample(velocity, noise, 20, "euler")
+        obeyed[fault] = ((drawn[:, 0] < 0) == (asked == 1)).float().mean().item()
+    assert obeyed["broken"] < 0.65 and obeyed["mended"] > 0.95
+
+
+def test_the_least_loss_of_a_flow_by_drawing():
+    """The regression of noise - x on the place, by least squares, over a million draws."""
+    generator = torch.Generator().manual_seed(0)
+    x, noise = torch.randn(2, 1_000_000, generator=generator, dtype=torch.float64) * torch.tensor([[0.5], [1.0]])
+    place, target = (x + noise) / 2, noise - x
+    slope = (place * target).mean() / place.square().mean()
+    left = (target - slope * place).square().mean().item()
+    assert al.exercises.get("least_flow_loss").reference() == pytest.approx(left, abs=0.005)
+
+
+@pytest.mark.parametrize("name", ["gradient_of_one_neuron", "faulty_line_classifier", "least_flow_loss", *FAULTS])
 def test_a_wrong_number_is_not_told_the_right_one(name):
     right = al.exercises.get(name).reference()
     for answer in (77, -3.5, "7", None, [7, 8]):

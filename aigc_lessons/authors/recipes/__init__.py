@@ -7,14 +7,14 @@ import torch
 from ...settings import profile, seed_everything, settings
 from ...shipped import half_precision, save_weights
 from ...training import cosine, fit
-from . import classifiers, conditional, generators, repair, text, translation
+from . import classifiers, conditional, diffusion, generators, repair, text, translation
 from .recipe import Recipe
 
 __all__ = ["RECIPES", "Recipe", "score", "train"]
 
 RECIPES = {
     name: recipe
-    for part in (classifiers, generators, conditional, text, repair, translation)
+    for part in (classifiers, generators, conditional, text, repair, translation, diffusion)
     for name, recipe in part.RECIPES.items()
 }
 

@@ -6,13 +6,13 @@ from ... import metrics, models, shipped
 from .recipe import COLOUR, GREY, Recipe, halves, judged
 
 
-def _obeys(name):
-    """score: share of 1,000 samples, the classes in turn, that the judge reads as what was asked for (of shapes kind and colour
+def obeys(name, **options):
+    """options: of `sample`. score: share of 1,000 samples, the classes in turn, that the judge reads as what was asked for (of shapes kind and colour
     apart too), and their FID against 1,000 test pictures."""
 
     def score(model, test):
         labels = torch.arange(1_000) % model.n_classes
-        samples = model.sample(1_000, seed=1, labels=labels)
+        samples = model.sample(1_000, seed=1, labels=labels, **options)
         read = shipped(f"classifier-{name}").predict(samples).argmax(1)
         shares = {"accuracy": read == labels}
         if name == "shapes":
@@ -33,7 +33,7 @@ def _recipe(model, name, arguments, steps, batch_size=64, cosine=True, **options
         {**classes, **arguments},
         halves(name, **options),
         (20, steps, 4 * steps),
-        _obeys(name),
+        obeys(name),
         batch_size,
         cosine=cosine,
         full=dict(width=48),

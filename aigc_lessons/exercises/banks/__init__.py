@@ -18,6 +18,7 @@ from . import (
     lesson_44,
     lesson_51,
     lesson_61,
+    lesson_63,
     trained,
 )
 
@@ -39,6 +40,7 @@ _LESSONS = (
     lesson_44,
     lesson_51,
     lesson_61,
+    lesson_63,
     trained,
 )
 EXERCISES = {exercise.name: exercise for lesson in _LESSONS for exercise in lesson.EXERCISES}

@@ -1,0 +1,28 @@
+"""Flows: lessons 61 to 64."""
+
+from ... import models
+from .conditional import obeys
+from .recipe import COLOUR, GREY, Recipe, halves
+
+RECIPES = {
+    "flow-digits": Recipe(
+        models.Flow,
+        dict(**GREY, n_classes=10),
+        halves("digits"),
+        (20, 5_000, 20_000),
+        obeys("digits"),
+        batch_size=32,
+        cosine=True,
+        full=dict(width=64),
+    ),
+    "flow-shapes": Recipe(
+        models.Flow,
+        dict(**COLOUR, n_classes=18),
+        halves("shapes"),
+        (20, 5_000, 20_000),
+        obeys("shapes", guidance_scale=2.0),
+        batch_size=32,
+        cosine=True,
+        full=dict(width=64),
+    ),
+}
