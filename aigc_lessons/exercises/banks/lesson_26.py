@@ -512,7 +512,7 @@ def _bits_cases(seed):
         return Case(label, (scale * torch.randn(n, length, levels, generator=g), target), gradients=(0,))
 
     return [
-        Case("one pixel, two levels", (torch.tensor([[[0.0, 1.0]]]), torch.tensor([[1]])), gradients=(0,)),
+        Case("one pixel, two levels", (torch.tensor([[[0.0, 3.0]]]), torch.tensor([[1]])), gradients=(0,)),
         Case("all levels alike", (torch.zeros(2, 3, 4), torch.tensor([[0, 1, 2], [3, 3, 0]])), gradients=(0,)),
         case("two pictures of five pixels", 2, 5, 3),
         case("as many levels as pixels", 3, 4, 4),
