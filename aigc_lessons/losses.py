@@ -335,3 +335,14 @@ def flow_loss(velocity, x, noise):
     Source: Liu et al. 2023, eq. 1; Lipman et al. 2023, eq. 9.
     """
     return (velocity - velocity_target(x, noise)).square().mean()
+# ---------------------------------------------------------------- models that draw pixel by pixel (lesson 26)
+
+
+def bits_per_pixel(logits, target):
+    """How many bits a model needs for a pixel, on average over all pixels of all pictures: mean -log2 softmax(logits)[target].
+
+    Args: logits: (N, L, K), scores of the K levels at each of L places. target: (N, L) int64, the levels that are there.
+    Returns: scalar, in bits; log2 K where all levels are believed alike.
+    Source: van den Oord et al. 2016, Pixel Recurrent Neural Networks, section 5.1.
+    """
+    return cross_entropy(logits.flatten(0, 1), target.flatten()) / math.log(2)

@@ -11,11 +11,13 @@ from .domains import shape_domains, texture_domains
 from .image_set import ImageSet, check_images, warn_if_half_range
 from .masks import draw_masks
 from .nonsense import mixtures, nonsense
+from .pixels import from_levels, to_levels
 
 __all__ = [
     "ImageSet",
     "check_images",
     "draw_masks",
+    "from_levels",
     "load",
     "mixtures",
     "names",
@@ -23,6 +25,7 @@ __all__ = [
     "photo",
     "shape_domains",
     "texture_domains",
+    "to_levels",
     "warn_if_half_range",
 ]
 

@@ -39,3 +39,27 @@ def to_grey(images):
 def is_grey(images):
     """Does each picture (N, 3, H, W) hold one channel three times, as `save_image` writes grey ones? Within a step of 8 bits."""
     return bool(((images - images[:, :1]).abs() <= 1 / 255).all())
+
+
+def to_levels(images, levels):
+    """float pictures in [-1, 1] -> int64 of the same shape, the nearest of `levels` grey levels: -1 is 0, 1 is levels - 1.
+
+    Raises ValueError for fewer than 2 levels, TypeError for anything but floats.
+    """
+    _check_levels("to_levels", levels)
+    if not images.is_floating_point():
+        raise TypeError(
+            f"to_levels got {images.dtype}. Accepted: float pictures in [-1, 1]; levels are what comes out."
+        )
+    return ((images.clamp(-1, 1) + 1) * ((levels - 1) / 2)).round().long()
+
+
+def from_levels(tokens, levels):
+    """Whole numbers from 0 to levels - 1 -> float32 of the same shape in [-1, 1]. Raises ValueError for fewer than 2 levels."""
+    _check_levels("from_levels", levels)
+    return tokens.float() * (2 / (levels - 1)) - 1
+
+
+def _check_levels(who, levels):
+    if levels < 2:
+        raise ValueError(f"{who}(levels={levels}): accepted are 2 (black and white) or more.")

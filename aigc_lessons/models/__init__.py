@@ -1,5 +1,6 @@
 """One file a model family. A model has optimizers() and training_step(batch, optimizers); see CONTRIBUTING.md."""
 
+from .autoregressive import PixelCNN, PixelGRU
 from .classifier import Classifier
 from .conditional import CGAN, CVAE, ProjectionGAN
 from .cyclegan import CycleGAN
@@ -26,6 +27,8 @@ __all__ = [
     "Flow",
     "Inpainter",
     "Pix2Pix",
+    "PixelCNN",
+    "PixelGRU",
     "ProjectionGAN",
     "SuperResolver",
     "TextToImage",

@@ -362,9 +362,27 @@ def _asked(model):
     if hasattr(model, "vocabulary"):
         return f"caption y\n{model.length} words"
     return f"class y\n1 of {model.n_classes}" if getattr(model, "n_classes", 0) else None
+def _autoregressive(name, words, reads):
+    """Teacher forcing: what comes in is the true picture, moved or masked; what comes out is compared with that picture."""
+
+    def step(model):
+        h, w = model.shape
+        boxes = {
+            "x": ("data", f"tokens x\n{h}×{w}, {model.levels} levels", 0, 0),
+            "before": ("data", reads, 1, 0),
+            "net": _net(words, 2, 0, True),
+            "logits": ("data", f"logits\n{h * w}×{model.levels}", 3, 0),
+            "same": ("data", "tokens x", 3, 1),
+            "loss": ("loss", "cross-entropy\nof each pixel", 4, 0),
+        }
+        return boxes, ["x > before", "before > net", "net <> logits", "logits <> loss", "same > loss"]
+
+    return {name: step}
 
 
 _STEPS = {
+    "PixelGRU": lambda: _autoregressive("gru", "GRU and head", "the pixel before\nand the one above"),
+    "PixelCNN": lambda: _autoregressive("cnn", "masked convolutions", "a plane for each\nlevel, and the place"),
     "Classifier": _classifier,
     "VAE": lambda: _vae("vae"),
     "CVAE": lambda: _vae("cvae"),
@@ -393,6 +411,7 @@ def _conditional_shapes(m):
 
 
 _NETWORKS = {
+    "PixelCNN": lambda m: [("network", m.network, [(m.levels + 2, *m.shape)], ["a plane a level, and the place"])],
     "Classifier": lambda m: [("classifier", m, [m.image_shape], ["picture"])],
     "VAE": lambda m: [
         ("encoder", m.encoder, [m.image_shape], ["picture x"]),

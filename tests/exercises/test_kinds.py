@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import aigc_lessons as al
+from aigc_lessons.models.autoregressive import MaskedConv2d
 from aigc_lessons.settings import COURSE
 
 FAULTS = {  # {exercise: (line, what stands there in a right loop)}
@@ -166,6 +167,18 @@ def test_the_least_loss_of_a_flow_by_drawing():
 
 
 @pytest.mark.parametrize("name", ["gradient_of_one_neuron", "faulty_line_classifier", "least_flow_loss", *FAULTS])
+@pytest.mark.parametrize("seed", range(2))
+def test_so_many_pixels_have_no_influence_in_a_real_stack_of_masks(seed):
+    torch.manual_seed(seed)
+    layers = [MaskedConv2d("A", 1, 6, 3), *(MaskedConv2d("B", 6, 6, 3) for _ in range(12))]
+    net = nn.Sequential(*layers).double()
+    x = torch.randn(1, 1, 8, 8, dtype=torch.float64, requires_grad=True)
+    net(x)[0, :, 5, 1].sum().backward()
+    unseen = (x.grad.flatten()[:41] == 0).sum().item()
+    assert unseen == al.exercises.get("blind_pixels").reference() and not x.grad.flatten()[41:].any()
+
+
+@pytest.mark.parametrize("name", ["gradient_of_one_neuron", "faulty_line_classifier", "blind_pixels", *FAULTS])
 def test_a_wrong_number_is_not_told_the_right_one(name):
     right = al.exercises.get(name).reference()
     for answer in (77, -3.5, "7", None, [7, 8]):
