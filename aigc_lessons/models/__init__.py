@@ -2,6 +2,7 @@
 
 from .classifier import Classifier
 from .conditional import CGAN, CVAE, ProjectionGAN
+from .crf import PottsCRF
 from .cyclegan import CycleGAN
 from .dcgan import DCGAN
 from .inpainting import Inpainter
@@ -21,6 +22,7 @@ __all__ = [
     "Denoiser",
     "Inpainter",
     "Pix2Pix",
+    "PottsCRF",
     "ProjectionGAN",
     "SuperResolver",
 ]
