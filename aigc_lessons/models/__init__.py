@@ -3,6 +3,7 @@
 from .autoregressive import PixelCNN, PixelGRU
 from .classifier import Classifier
 from .conditional import CGAN, CVAE, ProjectionGAN
+from .crf import PottsCRF
 from .cyclegan import CycleGAN
 from .dcgan import DCGAN
 from .diffusion import Diffusion
@@ -29,6 +30,7 @@ __all__ = [
     "Pix2Pix",
     "PixelCNN",
     "PixelGRU",
+    "PottsCRF",
     "ProjectionGAN",
     "SuperResolver",
     "TextToImage",

@@ -179,6 +179,20 @@ def test_so_many_pixels_have_no_influence_in_a_real_stack_of_masks(seed):
 
 
 @pytest.mark.parametrize("name", ["gradient_of_one_neuron", "faulty_line_classifier", "blind_pixels", *FAULTS])
+def test_the_weight_that_removes_two_pixels_is_where_the_least_energy_changes():
+    """All 2^12 labellings of the two pixels' neighbourhood, by the two labels that are in question."""
+    answer = al.exercises.get("weight_for_a_pair").reference()
+    observed = torch.zeros(1, 5, 6, dtype=torch.int64)
+    observed[0, 2, 2:4] = 3
+    costs = al.ops.label_unary(observed, 5, 0.9 + 0.1 / 5).double()
+    inside = torch.cartesian_prod(*[torch.tensor([0, 3])] * 12).view(-1, 1, 3, 4)
+    maps = F.pad(inside, (1, 1, 1, 1))[:, 0]
+    for weight, left in ((0.999 * answer, 2), (1.001 * answer, 0)):
+        energies = al.ops.potts_energy(maps, costs.expand(len(maps), -1, -1, -1), weight)
+        assert (maps[energies.argmin()] == 3).sum() == left
+
+
+@pytest.mark.parametrize("name", ["gradient_of_one_neuron", "weight_for_a_pair", "faulty_line_classifier", *FAULTS])
 def test_a_wrong_number_is_not_told_the_right_one(name):
     right = al.exercises.get(name).reference()
     for answer in (77, -3.5, "7", None, [7, 8]):
