@@ -288,7 +288,7 @@ def extragradient_step(field, point, lr):
     return point - lr * field(ahead)
 
 
-# ---------------------------------------------------------------- control and image tasks (lessons 31, 41 and 42)
+# ---------------------------------------------------------------- control and image tasks (lessons 31, 41, 42 and 45)
 
 
 def condition(noise, labels, n_classes):
@@ -408,3 +408,18 @@ def downscale(images, factor=2):
 def upscale(images, factor=2):
     """(N, C, H, W) -> (N, C, factor H, factor W), bicubic: what super-resolution has to beat. May leave the range a little."""
     return F.interpolate(images, scale_factor=factor, mode="bicubic")
+
+
+def match_moments(content, style):
+    """Adaptive instance normalisation: each channel of each picture gets the mean and the standard deviation that it has in `style`.
+
+    Args:
+        content: (N, C, H, W). style: (N, C, h, w), or (1, C, h, w) for all of them; its size may differ.
+    Returns:
+        (N, C, H, W). Mean and population standard deviation are taken over the positions; a channel of `content` that is constant
+        becomes the style's mean.
+    Source: Huang and Belongie 2017, Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization, eq. 8.
+    """
+    moments = lambda x: (x.mean((2, 3), keepdim=True), x.var((2, 3), correction=0, keepdim=True))
+    (mean, variance), (wanted_mean, wanted_variance) = moments(content), moments(style)
+    return (content - mean) * (wanted_variance / variance.clamp(min=1e-10)).sqrt() + wanted_mean

@@ -15,6 +15,7 @@ from . import (
     lesson_42,
     lesson_43,
     lesson_44,
+    lesson_45,
     lesson_51,
     trained,
 )
@@ -34,6 +35,7 @@ _LESSONS = (
     lesson_42,
     lesson_43,
     lesson_44,
+    lesson_45,
     lesson_51,
     trained,
 )
