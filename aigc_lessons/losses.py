@@ -346,3 +346,41 @@ def bits_per_pixel(logits, target):
     Source: van den Oord et al. 2016, Pixel Recurrent Neural Networks, section 5.1.
     """
     return cross_entropy(logits.flatten(0, 1), target.flatten()) / math.log(2)
+# ---------------------------------------------------------------- the style of a picture (lesson 45)
+
+
+def gram(features):
+    """How strongly each two features of a picture occur together: the mean over the positions of their product.
+
+    Args: features: (N, C, H, W). Returns: (N, C, C), symmetric, for each picture of the batch its own.
+    Source: Gatys, Ecker, Bethge 2016, Image Style Transfer Using Convolutional Neural Networks, eq. 3, divided by the positions.
+    """
+    flat = features.flatten(2)  # (N, C, P)
+    return flat @ flat.mT / flat.shape[2]
+
+
+def sliced_distance(a, b, directions):
+    """How differently two pictures' features are distributed, wherever in the picture they stand: along each direction the features
+    are projected and sorted, and the mean squared difference is taken.
+
+    Args:
+        a: (N, C, H, W). b: (N, C, h, w), or (1, C, h, w) for all of a. directions: (K, C), each of length 1; the randomness is the
+            caller's. Where b has another number of positions, its sorted values are read at those of a: F.interpolate, linear.
+    Returns:
+        scalar: the mean over pictures, directions and positions. 0 where both hold the same features in another order.
+    Source: Heitz et al. 2021, A Sliced Wasserstein Loss for Neural Texture Synthesis, eq. 4 and 5.
+    """
+    a, b = ((directions @ features.flatten(2)).sort(2).values for features in (a, b))  # (N, K, P)
+    if a.shape[2] != b.shape[2]:
+        b = F.interpolate(b, a.shape[2], mode="linear")
+    return (a - b).square().mean()
+
+
+def total_variation(x):
+    """How rough pictures are: the mean absolute difference between a pixel and the one below, plus that to the one on its right.
+
+    Args: x: (N, C, H, W), H and W at least 2. Returns: scalar, 0 for flat colour.
+    Source: Rudin, Osher, Fatemi 1992, Nonlinear total variation based noise removal algorithms, in its form without a root.
+    """
+    down, right = x[..., 1:, :] - x[..., :-1, :], x[..., 1:] - x[..., :-1]
+    return down.abs().mean() + right.abs().mean()

@@ -290,7 +290,7 @@ def extragradient_step(field, point, lr):
     return point - lr * field(ahead)
 
 
-# ---------------------------------------------------------------- control and image tasks (lessons 31, 41 and 42)
+# ---------------------------------------------------------------- control and image tasks (lessons 31, 41, 42 and 45)
 
 
 def condition(noise, labels, n_classes):
@@ -756,3 +756,16 @@ def gaussian_crf(u, weights, lam):
         )
     laplacian = weights.sum(1).diag() - weights
     return torch.linalg.solve(torch.eye(n).to(laplacian) + lam * laplacian, u)
+def match_moments(content, style):
+    """Adaptive instance normalisation: each channel of each picture gets the mean and the standard deviation that it has in `style`.
+
+    Args:
+        content: (N, C, H, W). style: (N, C, h, w), or (1, C, h, w) for all of them; its size may differ.
+    Returns:
+        (N, C, H, W). Mean and population standard deviation are taken over the positions; a channel of `content` that is constant
+        becomes the style's mean.
+    Source: Huang and Belongie 2017, Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization, eq. 8.
+    """
+    moments = lambda x: (x.mean((2, 3), keepdim=True), x.var((2, 3), correction=0, keepdim=True))
+    (mean, variance), (wanted_mean, wanted_variance) = moments(content), moments(style)
+    return (content - mean) * (wanted_variance / variance.clamp(min=1e-10)).sqrt() + wanted_mean
