@@ -408,3 +408,28 @@ def downscale(images, factor=2):
 def upscale(images, factor=2):
     """(N, C, H, W) -> (N, C, factor H, factor W), bicubic: what super-resolution has to beat. May leave the range a little."""
     return F.interpolate(images, scale_factor=factor, mode="bicubic")
+
+
+# Lesson 52: a model that is trained on its own samples
+
+
+def self_train_variance(n, generations, keep):
+    """The variance to be expected of a Gaussian that is fitted again and again to samples of its own; that of the real data is 1.
+
+    The first generation is fitted to n real numbers, mean and maximum-likelihood variance (divided by n). Each later one is fitted to n
+    samples of the one before, or with `keep` to all there ever were: the n real numbers and n samples of every earlier generation.
+    So generation g has 1 - 1/n times the variance of the one before it, with `keep` 1 - 1/(n g^2) times.
+
+    Args:
+        n: at least 1. generations: at least 0, which is the real data. keep: are earlier data kept?
+    Returns:
+        float in [0, 1].
+    Raises ValueError for a smaller n or generations.
+    Source: Shumailov et al. 2024, AI models collapse when trained on recursively generated data; Gerstgrasser et al. 2024, Is Model
+        Collapse Inevitable?
+    """
+    if n < 1 or generations < 0:
+        raise ValueError(
+            f"self_train_variance(n={n}, generations={generations}): accepted are 1 or more numbers a generation, and 0 or more generations."
+        )
+    return float(math.prod(1 - 1 / (n * (g**2 if keep else 1)) for g in range(1, generations + 1)))

@@ -7,20 +7,26 @@ import difflib
 import inspect
 
 from . import bundled, carried, downloads, folder, shapes
+from .balance import effective_size, reweight
+from .corruptions import CORRUPTIONS, corrupt
 from .domains import shape_domains, texture_domains
 from .image_set import ImageSet, check_images, warn_if_half_range
 from .masks import draw_masks
 from .nonsense import mixtures, nonsense
 
 __all__ = [
+    "CORRUPTIONS",
     "ImageSet",
     "check_images",
+    "corrupt",
     "draw_masks",
+    "effective_size",
     "load",
     "mixtures",
     "names",
     "nonsense",
     "photo",
+    "reweight",
     "shape_domains",
     "texture_domains",
     "warn_if_half_range",

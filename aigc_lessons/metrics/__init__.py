@@ -1,6 +1,7 @@
 """How good a model is, and how sure that is: every measure comes with an interval and its sample count."""
 
 from .accuracy import accuracy
+from .copies import copy_test, nearest
 from .evaluation import Report, evaluate
 from .frechet import fid, frechet_distance, moments
 from .inception import inception_score
@@ -19,6 +20,7 @@ __all__ = [
     "bootstrap_interval",
     "coarse_pixels",
     "confident_share",
+    "copy_test",
     "covered",
     "density_coverage",
     "effective_modes",
@@ -31,6 +33,7 @@ __all__ = [
     "mean_interval",
     "mode_counts",
     "moments",
+    "nearest",
     "pairwise_distance",
     "precision_recall",
     "psnr",

@@ -16,6 +16,7 @@ from . import (
     lesson_43,
     lesson_44,
     lesson_51,
+    lesson_52,
     trained,
 )
 
@@ -35,6 +36,7 @@ _LESSONS = (
     lesson_43,
     lesson_44,
     lesson_51,
+    lesson_52,
     trained,
 )
 EXERCISES = {exercise.name: exercise for lesson in _LESSONS for exercise in lesson.EXERCISES}
