@@ -1,4 +1,5 @@
-"""What lessons build by hand: warping, convolution, pooling, optimizers' steps, batch norm; later what conditional and mending networks add.
+"""What lessons build by hand: warping, convolution, pooling, optimizers' steps, batch norm; later what conditional and mending networks add,
+what reads a caption, and the steps of a flow.
 
 Short versions to read and to take apart. Each agrees with torch to rounding (tests/test_ops.py); none is meant to be fast.
 They work in any floating type and on any device, and gradients flow through them.
@@ -410,7 +411,139 @@ def upscale(images, factor=2):
     return F.interpolate(images, scale_factor=factor, mode="bicubic")
 
 
-# Lesson 52: a model that is trained on its own samples
+# ---------------------------------------------------------------- captions (lesson 32)
+
+
+def tokenize(caption, vocabulary, length):
+    """A caption as numbers: each word's place in the vocabulary, counted from 1; the rest is filled with 0.
+
+    Capital letters and the signs , . ; : ! ? make no difference.
+
+    Args:
+        caption: str. vocabulary: the known words in a fixed order, a list or tuple. length: L, how many words there is room for.
+    Returns:
+        (ids, mask): (L,) int64, and (L,) float32, 1 where there is a word and 0 where there is none.
+    Raises:
+        ValueError: words that the vocabulary lacks (it names them), or more than L words.
+    """
+    words = "".join(" " if sign in ",.;:!?" else sign for sign in caption.lower()).split()
+    if unknown := [word for word in words if word not in vocabulary]:
+        raise ValueError(
+            f"The caption {caption!r} has unknown words: {', '.join(dict.fromkeys(unknown))}. Known are: {', '.join(vocabulary)}."
+        )
+    if len(words) > length:
+        raise ValueError(f"The caption {caption!r} has {len(words)} words. Accepted: at most {length}. Say it shorter.")
+    ids = [vocabulary.index(word) + 1 for word in words] + [0] * (length - len(words))
+    ids = torch.tensor(ids, dtype=torch.int64)
+    return ids, (ids > 0).float()
+
+
+def attention_weights(q, k, mask):
+    """How much each query looks at each word: the softmax over the words of q . k / sqrt(D); nothing where there is no word.
+
+    Args: q: (N, Q, D). k: (N, L, D). mask: (N, L), 1 where there is a word.
+    Returns: (N, Q, L), at least 0; each row has the sum 1, or 0 where the mask is 0 everywhere.
+    """
+    scores = q @ k.transpose(1, 2) / math.sqrt(q.shape[-1])
+    kept = mask[:, None] > 0
+    # the least number and not -inf: a row without a word would be 0 / 0
+    return scores.float().masked_fill(~kept, torch.finfo(torch.float32).min).softmax(-1) * kept
+
+
+def attention(q, k, v, mask):
+    """Each query's weighted mean of the words' values; the weights are large where query and key point the same way.
+
+        out[n, i] = sum over words j of softmax_j(q[n, i] . k[n, j] / sqrt(D)) v[n, j]
+
+    Args: q: (N, Q, D). k: (N, L, D). v: (N, L, E). mask: (N, L), 1 where there is a word; words with 0 are not looked at.
+    Returns: (N, Q, E); zeros where the mask is 0 everywhere.
+    Source: Vaswani et al. 2017, Attention Is All You Need, eq. 1.
+    """
+    return attention_weights(q, k, mask).to(v.dtype) @ v
+
+
+def masked_mean(h, mask):
+    """The mean over the words that are there.
+
+    Args: h: (N, L, D). mask: (N, L), 1 where there is a word. Returns: (N, D); zeros where there is none.
+    """
+    kept = mask[:, :, None] > 0
+    return torch.where(kept, h, 0).sum(1) / kept.sum(1).clamp(min=1)
+
+
+def film(x, scale, shift):
+    """Feature-wise linear modulation: every channel of every picture times its own number, plus its own number.
+
+    Args: x: (N, C, H, W). scale, shift: (N, C); 0 and 0 change nothing. Returns: x (1 + scale) + shift.
+    Source: Perez et al. 2018, FiLM: Visual Reasoning with a General Conditioning Layer, eq. 2, with 1 + scale for its gamma.
+    """
+    return x * (1 + scale[:, :, None, None]) + shift[:, :, None, None]
+
+
+# ---------------------------------------------------------------- flows (lessons 32 and 61 to 64): t = 0 is data, t = 1 is noise
+
+
+def drop_labels(labels, keep, null):
+    """Put `null`, which stands for "no condition", in the place of what is not kept.
+
+    Args: labels: (N, ...) int64; not changed. keep: (N,), 1 or 0 for each sample. null: int. Returns: the shape of labels.
+    Source: Ho and Salimans 2022, Classifier-Free Diffusion Guidance, algorithm 1.
+    """
+    return torch.where(keep.bool().view(-1, *[1] * (labels.ndim - 1)), labels, null)
+
+
+def guided(unconditional, conditional, w):
+    """Classifier-free guidance: from the unconditional prediction w times the way to the conditional one.
+
+    Args: unconditional, conditional: predictions of one shape. w: number; 0 gives the first and 1 the second, to the bit;
+        above 1 goes beyond it.
+    Returns: unconditional + w (conditional - unconditional).
+    Source: Ho and Salimans 2022, eq. 6, whose w counts from 0 where this one counts from 1.
+    """
+    return torch.lerp(unconditional, conditional, w)
+
+
+def euler_step(velocity, x, t, dt):
+    """One step of a flow from time t to t - dt, straight along the velocity at its beginning.
+
+    Args: velocity: function (x, t) -> the shape of x. x: (N, ...). t, dt: numbers. Returns: the shape of x.
+    """
+    return x - dt * velocity(x, t)
+
+
+def heun_step(velocity, x, t, dt):
+    """One step of a flow from time t to t - dt, along the mean of the velocities at both ends.
+
+    Args: as `euler_step`. Returns: the shape of x. The velocity is asked twice, the second time where an Euler step would end.
+    Source: Hairer, Nørsett and Wanner 1993, Solving Ordinary Differential Equations I, section II.1.
+    """
+    here = velocity(x, t)
+    there = velocity(x - dt * here, t - dt)
+    return x - dt * (here + there) / 2
+
+
+def flow_sample(velocity, noise, steps, solver="heun"):
+    """Follow a flow from noise at t = 1 to data at t = 0, in equal steps.
+
+    With "heun" the last step is Euler's all the same: a learnt velocity is least exact at t = 0, where the noise that is asked for
+    can no longer be seen.
+
+    Args: velocity: function (x, t) -> the shape of x, t a number. noise: (N, ...). steps: int, at least 1. solver: "euler", "heun".
+    Returns: the shape of noise.
+    Raises ValueError: no step, or an unknown solver.
+    """
+    if steps < 1 or steps != int(steps):
+        raise ValueError(f"flow_sample(steps={steps}): accepted is a whole number of steps, 1 or more, such as 10.")
+    if solver not in ("euler", "heun"):
+        raise ValueError(f"flow_sample(solver={solver!r}): accepted are 'euler' and 'heun'.")
+    x, dt = noise, 1 / steps
+    for i in range(steps, 0, -1):
+        step = heun_step if solver == "heun" and i > 1 else euler_step
+        x = step(velocity, x, i / steps, dt)
+    return x
+
+
+# ---------------------------------------------------------------- a model that is trained on its own samples (lesson 52)
 
 
 def self_train_variance(n, generations, keep):

@@ -1,5 +1,7 @@
 """Discs, squares and triangles whose every attribute is known: the course's own data, drawn when asked for."""
 
+import itertools
+
 import torch
 
 from .image_set import ImageSet
@@ -61,9 +63,33 @@ def draw(kind, colour, x, y, radius, size=32, variant="plain"):
     return (ground + (paint - ground) * cover) * 2 - 1
 
 
-def _place(x, y):
-    words = [("upper", "", "lower")[1 + (y > 0.15) - (y < -0.15)], ("left", "", "right")[1 + (x > 0.15) - (x < -0.15)]]
-    return " ".join(w for w in words if w) or "centre"
+PLACES = tuple(f"{a} {b}".strip() or "centre" for a in ("upper", "", "lower") for b in ("left", "", "right"))
+WORDS = tuple(sorted({"a", *KINDS, *COLOURS, *" ".join(PLACES).split()}))  # all that captions are made of
+
+
+def place(x, y):
+    """Which of the nine PLACES a centre lies in, in [-1, 1] coordinates with y down: two tensors (N,) -> (N,) int64."""
+    third = lambda v: 1 + (v > 0.15).long() - (v < -0.15).long()
+    return 3 * third(y) + third(x)
+
+
+def caption(kind, colour, place):
+    """'a red disc, upper left', from indices of KINDS, COLOURS and PLACES."""
+    return f"a {tuple(COLOURS)[colour]} {KINDS[kind]}, {PLACES[place]}"
+
+
+def read_caption(text):
+    """The indices (kind, colour, place) that a caption names; the inverse of `caption`.
+
+    Raises ValueError for a text that is no caption of this form.
+    """
+    for kind, colour, at in itertools.product(range(len(KINDS)), range(len(COLOURS)), range(len(PLACES))):
+        if caption(kind, colour, at) == text:
+            return kind, colour, at
+    raise ValueError(
+        f"{text!r} is not the caption of a shape. Accepted: 'a COLOUR KIND, PLACE' with {', '.join(COLOURS)}; {', '.join(KINDS)}; "
+        f"{', '.join(PLACES)}."
+    )
 
 
 def load(size=32, n=6_000, seed=0, variant="plain"):
@@ -88,9 +114,7 @@ def load(size=32, n=6_000, seed=0, variant="plain"):
         images[chunk] = draw(*(v[chunk] for v in scene), size=size, variant=variant)
     names = [(c, k) for k in KINDS for c in COLOURS]
     labels = kind * len(COLOURS) + colour
-    captions = tuple(
-        f"a {' '.join(names[l])}, {_place(px, py)}" for l, px, py in zip(labels.tolist(), x.tolist(), y.tolist())
-    )
+    captions = tuple(map(caption, kind.tolist(), colour.tolist(), place(x, y).tolist()))
     return ImageSet(
         images,
         labels,

@@ -2,6 +2,7 @@
 
 from .accuracy import accuracy
 from .copies import copy_test, nearest
+from .captions import caption_accuracy, shown
 from .evaluation import Report, evaluate
 from .frechet import fid, frechet_distance, moments
 from .inception import inception_score
@@ -18,6 +19,7 @@ __all__ = [
     "Report",
     "accuracy",
     "bootstrap_interval",
+    "caption_accuracy",
     "coarse_pixels",
     "confident_share",
     "copy_test",
@@ -38,6 +40,7 @@ __all__ = [
     "precision_recall",
     "psnr",
     "psnr_each",
+    "shown",
     "ssim_each",
     "wilson_interval",
 ]

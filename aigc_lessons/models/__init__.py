@@ -4,9 +4,11 @@ from .classifier import Classifier
 from .conditional import CGAN, CVAE, ProjectionGAN
 from .cyclegan import CycleGAN
 from .dcgan import DCGAN
+from .flow import Flow
 from .inpainting import Inpainter
 from .pix2pix import Pix2Pix
 from .restoration import Denoiser, SuperResolver
+from .text_to_image import TextToImage
 from .vae import VAE
 from .wgan import WGAN
 
@@ -19,8 +21,10 @@ __all__ = [
     "Classifier",
     "CycleGAN",
     "Denoiser",
+    "Flow",
     "Inpainter",
     "Pix2Pix",
     "ProjectionGAN",
     "SuperResolver",
+    "TextToImage",
 ]
