@@ -1,8 +1,8 @@
 """How good a model is, and how sure that is: every measure comes with an interval and its sample count."""
 
 from .accuracy import accuracy
-from .copies import copy_test, nearest
 from .captions import caption_accuracy, shown
+from .copies import copy_test, nearest
 from .evaluation import Report, evaluate
 from .frechet import fid, frechet_distance, moments
 from .inception import inception_score
