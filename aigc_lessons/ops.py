@@ -769,3 +769,28 @@ def match_moments(content, style):
     moments = lambda x: (x.mean((2, 3), keepdim=True), x.var((2, 3), correction=0, keepdim=True))
     (mean, variance), (wanted_mean, wanted_variance) = moments(content), moments(style)
     return (content - mean) * (wanted_variance / variance.clamp(min=1e-10)).sqrt() + wanted_mean
+
+
+# ---------------------------------------------------------------- a model that is trained on its own samples (lesson 52)
+
+
+def self_train_variance(n, generations, keep):
+    """The variance to be expected of a Gaussian that is fitted again and again to samples of its own; that of the real data is 1.
+
+    The first generation is fitted to n real numbers, mean and maximum-likelihood variance (divided by n). Each later one is fitted to n
+    samples of the one before, or with `keep` to all there ever were: the n real numbers and n samples of every earlier generation.
+    So generation g has 1 - 1/n times the variance of the one before it, with `keep` 1 - 1/(n g^2) times.
+
+    Args:
+        n: at least 1. generations: at least 0, which is the real data. keep: are earlier data kept?
+    Returns:
+        float in [0, 1].
+    Raises ValueError for a smaller n or generations.
+    Source: Shumailov et al. 2024, AI models collapse when trained on recursively generated data; Gerstgrasser et al. 2024, Is Model
+        Collapse Inevitable?
+    """
+    if n < 1 or generations < 0:
+        raise ValueError(
+            f"self_train_variance(n={n}, generations={generations}): accepted are 1 or more numbers a generation, and 0 or more generations."
+        )
+    return float(math.prod(1 - 1 / (n * (g**2 if keep else 1)) for g in range(1, generations + 1)))

@@ -9,7 +9,7 @@ from importlib.metadata import version
 import torch
 from tqdm.auto import tqdm
 
-from .. import metrics, shipped
+from .. import data, metrics, shipped
 from ..files import write_atomically
 from ..settings import COURSE, device
 from ..shipped import manifest
@@ -43,6 +43,29 @@ def sampled(name, n=N, seed=1):
     rate = n / (time.perf_counter() - start)
     classes = getattr(model, "n_classes", None)
     return images, None if classes is None else torch.arange(n) % classes, rate
+
+
+def both_sides(name):
+    """(pictures it was trained on, as many that were held back, the share of the training set that the first are), or None.
+
+    Shapes are drawn anew, as many as were trained on, 2,000 at most. Of other sets as many training pictures are taken, at random, as there are test pictures.
+    """
+    train, test = (ds.images for ds in RECIPES[name].data())
+    if (metrics.nearest(test[:50], train)[1] < 1e-3).all():
+        return None  # too few to hold any back: it was trained on the test pictures too
+    if manifest()[name]["data"] == "shapes":
+        test = data.load("shapes", size=train.shape[-1], n=N, seed=1_000).images
+    n = min(N, len(train), len(test))
+    return some(train, n, 0), some(test, n, 0), n / len(train)
+
+
+def copies(name, images):
+    """One cell: the copy test's rate of a generator's pictures, its p, and how many pictures a side."""
+    if (sides := both_sides(name)) is None:
+        return "–"
+    train, held_out, share = sides
+    rate, p = metrics.copy_test(images, train, held_out, 999, torch.Generator().manual_seed(0))
+    return f"{rate:.3f} (p {p:.3f}, {len(train)} a side, {share:.0%} of the training set)"
 
 
 def translations(name):
@@ -101,7 +124,15 @@ def page():
             features = judge_for(origin)
             report = metrics.evaluate(images, real, features, labels=labels)
             generators.append(
-                [f"`{name}`", f"{origin} {size}x{size}", features, *_cells(report), *_about(name), f"{rate:,.0f}"]
+                [
+                    f"`{name}`",
+                    f"{origin} {size}x{size}",
+                    features,
+                    *_cells(report),
+                    copies(name, images),
+                    *_about(name),
+                    f"{rate:,.0f}",
+                ]
             )
         elif hasattr(RECIPES[name].model, "translate"):
             for what, (made, real, features) in translations(name).items():
@@ -152,7 +183,11 @@ Modes: effective number of classes among those the judge is sure of. Accuracy: h
 of all networks of the model, averaged copies included. Training seconds: as the manifest recorded them on 2 cores, some of them while the machine was busy.
 Samples a second: on the machine that made this page. `pixels`: faces have no judge, so means of 8x8 blocks take the place of features.
 
-{_table(["weights", "data", "features", *measures, *about, "samples/s"], generators)}
+Copies (lesson 52): the share of samples whose nearest picture, among training pictures and as many held-out ones, is a training picture, with the p of
+a permutation test. A model that has learnt nothing by heart scores about 0.5. Where only a part of the training set stands in the test, a model that only copies
+scores about 0.5 and half of that part: 0.625 for 25 %. A dash: no picture was held back, so nothing can be tested.
+
+{_table(["weights", "data", "features", *measures, "copies", *about, "samples/s"], generators)}
 
 ## Translators
 

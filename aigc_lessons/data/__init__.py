@@ -7,6 +7,8 @@ import difflib
 import inspect
 
 from . import bundled, carried, downloads, folder, shapes
+from .balance import effective_size, reweight
+from .corruptions import CORRUPTIONS, corrupt
 from .domains import shape_domains, texture_domains
 from .image_set import ImageSet, check_images, warn_if_half_range
 from .masks import draw_masks
@@ -14,15 +16,19 @@ from .nonsense import mixtures, nonsense
 from .pixels import from_levels, to_levels
 
 __all__ = [
+    "CORRUPTIONS",
     "ImageSet",
     "check_images",
+    "corrupt",
     "draw_masks",
     "from_levels",
+    "effective_size",
     "load",
     "mixtures",
     "names",
     "nonsense",
     "photo",
+    "reweight",
     "shape_domains",
     "texture_domains",
     "to_levels",

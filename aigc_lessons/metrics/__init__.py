@@ -2,6 +2,7 @@
 
 from .accuracy import accuracy
 from .captions import caption_accuracy, shown
+from .copies import copy_test, nearest
 from .evaluation import Report, evaluate
 from .frechet import fid, frechet_distance, moments
 from .inception import inception_score
@@ -21,6 +22,7 @@ __all__ = [
     "caption_accuracy",
     "coarse_pixels",
     "confident_share",
+    "copy_test",
     "covered",
     "density_coverage",
     "effective_modes",
@@ -33,6 +35,7 @@ __all__ = [
     "mean_interval",
     "mode_counts",
     "moments",
+    "nearest",
     "pairwise_distance",
     "precision_recall",
     "psnr",

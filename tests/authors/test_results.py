@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from aigc_lessons import shipped
+from aigc_lessons import metrics, shipped
 from aigc_lessons.authors import results
 from aigc_lessons.settings import COURSE
 
@@ -53,7 +53,8 @@ def test_the_command_measures_what_each_kind_of_model_makes(small):
     assert cells[:4] == ["`projection-digits`", "digits 32x32", "digits", "80"]
     accuracy = float(cells[12].split()[0])
     assert accuracy > 0.8 and re.fullmatch(r"[\d.]+ \([\d.]+ to [\d.]+\)", cells[12])
-    assert "| pixels |" in line["vae-faces"] and "16x16" in line["dcgan-shapes"] and line["vae-faces"].count("–") == 3
+    assert "| pixels |" in line["vae-faces"] and "16x16" in line["dcgan-shapes"] and line["vae-faces"].count("–") == 4
+    assert re.fullmatch(r"0\.\d{3} \(p [01]\.\d{3}, 80 a side, 2% of the training set\)", cells[13])
     assert "dB" in line["denoiser-photos"] and "outline to shapes" in line["pix2pix-shapes"]
     assert (
         "no FID or KID here is comparable" in text
@@ -61,6 +62,16 @@ def test_the_command_measures_what_each_kind_of_model_makes(small):
         and "Training pictures in the place of generated ones" in text
         and "| emoji |" in text
     )
+
+
+def test_the_copy_test_compares_training_pictures_with_others_of_their_kind():
+    for name, n, part in (("projection-digits", 1_000, 0.25), ("dcgan-shapes", 2_000, None)):
+        train, held_out, share = results.both_sides(name)
+        learnt = results.RECIPES[name].data()[0].images
+        assert len(train) == len(held_out) == n and train.shape == held_out.shape
+        assert share == (part or n / len(learnt)) and metrics.nearest(train, learnt)[1].max() < 1e-4
+        assert metrics.nearest(held_out, learnt)[1].min() > 1e-3
+    assert results.both_sides("dcgan-smileys") is None and results.copies("vae-faces", None) == "–"
 
 
 def test_some_are_different_pictures_of_the_set():

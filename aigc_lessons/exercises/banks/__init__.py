@@ -22,6 +22,7 @@ from . import (
     lesson_51,
     lesson_61,
     lesson_63,
+    lesson_52,
     trained,
 )
 
@@ -47,6 +48,7 @@ _LESSONS = (
     lesson_51,
     lesson_61,
     lesson_63,
+    lesson_52,
     trained,
 )
 EXERCISES = {exercise.name: exercise for lesson in _LESSONS for exercise in lesson.EXERCISES}
