@@ -335,6 +335,8 @@ def flow_loss(velocity, x, noise):
     Source: Liu et al. 2023, eq. 1; Lipman et al. 2023, eq. 9.
     """
     return (velocity - velocity_target(x, noise)).square().mean()
+
+
 # ---------------------------------------------------------------- models that draw pixel by pixel (lesson 26)
 
 
@@ -346,6 +348,8 @@ def bits_per_pixel(logits, target):
     Source: van den Oord et al. 2016, Pixel Recurrent Neural Networks, section 5.1.
     """
     return cross_entropy(logits.flatten(0, 1), target.flatten()) / math.log(2)
+
+
 # ---------------------------------------------------------------- the style of a picture (lesson 45)
 
 

@@ -1,5 +1,3 @@
-"""What lessons build by hand: warping, convolution, pooling, optimizers' steps, batch norm; later what conditional and mending networks add,
-what reads a caption, and the steps of a flow.
 """What lessons build by hand: warping, convolution, pooling, optimizers' steps, batch norm; later what conditional and mending networks add, and random fields.
 
 Short versions to read and to take apart. Each agrees with torch to rounding (tests/test_ops.py); none is meant to be fast.
@@ -542,6 +540,8 @@ def flow_sample(velocity, noise, steps, solver="heun"):
         step = heun_step if solver == "heun" and i > 1 else euler_step
         x = step(velocity, x, i / steps, dt)
     return x
+
+
 # ---------------------------------------------------------------- pictures as sequences (lesson 26)
 
 
@@ -611,6 +611,8 @@ def gru_cell(x, h, w_ih, w_hh, b_ih, b_hh):
     r, z = torch.sigmoid(r_x + r_h), torch.sigmoid(z_x + z_h)
     n = torch.tanh(n_x + r * n_h)
     return (1 - z) * n + z * h
+
+
 # ---------------------------------------------------------------- conditional random fields (lesson 33)
 
 
@@ -756,6 +758,8 @@ def gaussian_crf(u, weights, lam):
         )
     laplacian = weights.sum(1).diag() - weights
     return torch.linalg.solve(torch.eye(n).to(laplacian) + lam * laplacian, u)
+
+
 def match_moments(content, style):
     """Adaptive instance normalisation: each channel of each picture gets the mean and the standard deviation that it has in `style`.
 

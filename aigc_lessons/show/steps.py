@@ -362,6 +362,8 @@ def _asked(model):
     if hasattr(model, "vocabulary"):
         return f"caption y\n{model.length} words"
     return f"class y\n1 of {model.n_classes}" if getattr(model, "n_classes", 0) else None
+
+
 def _autoregressive(name, words, reads):
     """Teacher forcing: what comes in is the true picture, moved or masked; what comes out is compared with that picture."""
 

@@ -20,9 +20,9 @@ from . import (
     lesson_44,
     lesson_45,
     lesson_51,
+    lesson_52,
     lesson_61,
     lesson_63,
-    lesson_52,
     trained,
 )
 
@@ -46,9 +46,9 @@ _LESSONS = (
     lesson_44,
     lesson_45,
     lesson_51,
+    lesson_52,
     lesson_61,
     lesson_63,
-    lesson_52,
     trained,
 )
 EXERCISES = {exercise.name: exercise for lesson in _LESSONS for exercise in lesson.EXERCISES}
