@@ -43,10 +43,9 @@ SMALL = {
 # The box that stands for a part of a model, where its name does not say so.
 PARTS = {
     "f": ("features", "head", "network"),
-    "net": ("embedding", "position", "gru", "head", "network"),
+    "net": ("embedding", "position", "gru", "head", "network", "net"),
     "enc": ("encoder",),
     "dec": ("decoder",),
-    "net": ("net",),
     "G": ("generator",),
     "D": ("discriminator", "critic"),
     "toA": ("to_a",),
