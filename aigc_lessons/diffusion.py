@@ -109,7 +109,7 @@ def windowed_denoiser(x_t, a, s, data, window):
         2 max(H, W) - 1 on it holds the whole picture, and the answer is that of exact_denoiser.
     Returns: (N, C, H, W).
     Raises ValueError for an even window.
-    Source: Kamb and Ganguli 2024, An Analytic Theory of Creativity in Convolutional Diffusion Models, section 3 (the local
+    Source: Kamb and Ganguli 2024, An Analytic Theory of Creativity in Convolutional Diffusion Models (the local
         machine that knows its place).
     """
     if window < 1 or window % 2 == 0:

@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+import aigc_lessons as al
 from aigc_lessons.diffusion import (
     ddim,
     ddim_step,
@@ -397,6 +398,21 @@ def test_a_chain_of_a_thousand_betas_ends_in_the_data_too():
     of_betas = schedule_of_betas(torch.linspace(1e-4, 0.02, 1000))
     got = stochastic(ddpm)(lambda x, t: C.expand_as(x), Z, 1000, schedule=of_betas)
     assert (got - C).abs().max() < 1e-12
+
+
+def test_the_loss_of_the_noise_is_the_loss_of_v_times_a_squared():
+    """Of any answer v of a network, and the noise that follows from it."""
+    x, noise, said, (a, s) = randn(6), randn(6, seed=1), randn(6, seed=2), schedule(0.8)
+    x_t, v = a * x + s * noise, a * noise - s * x
+    torch.testing.assert_close(s * x_t + a * said - noise, a * (said - v))
+
+
+@pytest.mark.parametrize(("window", "copies"), [(3, 0), (5, 0), (15, 16)])
+def test_a_short_sight_makes_pictures_that_are_not_in_the_data(window, copies):
+    data = al.data.load("digits-8x8", size=8).images[:300]
+    x = ddim(lambda x, t: windowed_denoiser(x, *schedule(t), data, window), randn(16, 1, 8, 8).float(), 10)
+    distance = torch.cdist(x.flatten(1), data.flatten(1)).min(1).values
+    assert (distance < 0.1).sum() == copies and x.abs().max() <= 1 + 1e-6
 
 
 # Bad input

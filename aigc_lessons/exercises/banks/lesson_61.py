@@ -763,8 +763,8 @@ LINE = Exercise(
     minutes=10,
     docstring="""One line of this sampler is wrong. Return its number.
 
-`schedule` and `denoiser` are right. The samples have the spread of the data to three digits, and yet all show a faint grain: with
-data that are one single picture, and T = 20, each pixel of each sample is off by 0.08 or so.
+`schedule` and `denoiser` are right. With T = 200 the spread of the samples is that of the data to half a percent, and yet all show a
+faint grain: with data that are one single picture, and T = 20, each pixel of each sample is off by 0.08 or so.
 
  1  x = torch.randn(n, 64)
  2  for k in range(T, 0, -1):
