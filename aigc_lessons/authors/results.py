@@ -35,14 +35,19 @@ def some(images, n, seed):
 
 
 def sampled(name, n=N, seed=1):
-    """(pictures, labels or None, samples a second) of a shipped generator; a conditional one is asked for each class in turn."""
-    model = shipped(name)
+    """(pictures, labels or None, samples a second) of a shipped generator; a conditional one is asked for each class in turn, one that
+    reads captions for those of the first test pictures."""
+    model, asked = shipped(name), {}
+    classes = getattr(model, "n_classes", 0)
+    labels = torch.arange(n) % classes if classes else None
+    if hasattr(model, "vocabulary"):
+        test = RECIPES[name].data()[1][:n]
+        asked, labels = {"captions": test.captions}, test.labels
     model.sample(4)  # the first call is slower
     start = time.perf_counter()
-    images = model.sample(n, seed=seed)
+    images = model.sample(n, seed=seed, **asked)
     rate = n / (time.perf_counter() - start)
-    classes = getattr(model, "n_classes", None)
-    return images, None if classes is None else torch.arange(n) % classes, rate
+    return images, labels, rate
 
 
 def translations(name):
@@ -148,7 +153,7 @@ test pictures of different classes.
 
 ## Generators
 
-Modes: effective number of classes among those the judge is sure of. Accuracy: how often the judge reads the class that a conditional generator was asked for. Parameters:
+Modes: effective number of classes among those the judge is sure of. Accuracy: how often the judge reads the class that a conditional generator was asked for, by a label or a caption. Parameters:
 of all networks of the model, averaged copies included. Training seconds: as the manifest recorded them on 2 cores, some of them while the machine was busy.
 Samples a second: on the machine that made this page. `pixels`: faces have no judge, so means of 8x8 blocks take the place of features.
 

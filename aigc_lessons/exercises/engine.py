@@ -28,7 +28,7 @@ SHOWN = 24  # tensors of up to this many elements are printed
 
 @dataclass(frozen=True)
 class Case:
-    """One call of the function: plain data only (float32 or integer tensors, numbers, lists, None).
+    """One call of the function: plain data only (float32 or integer tensors, numbers, text, lists, None).
 
     `gradients` names the inputs whose gradients are compared: a position in `args` or a key of `kwargs`.
     """

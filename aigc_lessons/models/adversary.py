@@ -3,6 +3,7 @@
 from itertools import chain
 
 import torch
+from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
 
@@ -14,10 +15,16 @@ def latents(n, dim, generator=None, device=None):
     return torch.randn(n, dim, generator=generator).to(device)
 
 
-def update(loss, optimizer):
-    """One step of `optimizer` down `loss`: gradients for its own parameters, and for no others."""
+def update(loss, optimizer, longest=None):
+    """One step of `optimizer` down `loss`: gradients for its own parameters, and for no others.
+
+    longest: the norm that all gradients together may have; longer ones are shortened to it.
+    """
+    learning = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
     optimizer.zero_grad()
-    loss.backward(inputs=[p for group in optimizer.param_groups for p in group["params"] if p.requires_grad])
+    loss.backward(inputs=learning)
+    if longest is not None:
+        clip_grad_norm_(learning, longest)
     optimizer.step()
 
 

@@ -158,7 +158,7 @@ class Flow(nn.Module):
         ) % 1  # evenly spread; the pictures are shuffled
         noise = torch.randn_like(x)
         loss = flow_loss(self.net(interpolate(x, noise, t), t, y).float(), x, noise)
-        update(loss, optimizers["net"])
+        update(loss, optimizers["net"], longest=1.0)
         return {"loss": loss.detach()}
 
     def velocity(self, y=None, guidance_scale=1.0):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from .picture import figure
-from .steps import FROZEN, LEARNS, networks_of, steps_of
+from .steps import FROZEN, LEARNS, networks_of, plan_of, steps_of
 from .svg import FAINT, GRADIENT, Drawing, between, size_of, width
 from .texts import words
 from .tracing import guess_input, trace
@@ -76,18 +76,25 @@ def _step(model, step):
 
 
 def _draw_step(drawing, boxes, ways):
-    """Boxes on their lattice and the ways between them. Returns the same in words."""
+    """Boxes on their lattice, the ways between them, and a legend. Returns the same in words."""
+    bottom = _draw_lattice(drawing, boxes, ways, 10)
+    _legend(drawing, bottom + 26, any(" | " in way for way in ways))
+    return _step_in_words(boxes, ways)
+
+
+def _draw_lattice(drawing, boxes, ways, top, least_gap=26):
+    """Boxes on their lattice from `top` down, and the ways between them. Returns where they end."""
     lines = {name: text.split("\n") for name, (_, text, _, _) in boxes.items()}
     sizes = {name: size_of(text, pad=10) for name, text in lines.items()}
     columns, rows = (sorted({box[i] for box in boxes.values()}) for i in (2, 3))
     wide = {c: max(sizes[n][0] for n, box in boxes.items() if box[2] == c) for c in columns}
     high = {r: max(sizes[n][1] for n, box in boxes.items() if box[3] == r) for r in rows}
-    gap = max(26, min(44, (WIDE - sum(wide.values())) / max(1, len(columns) - 1)))
+    gap = max(least_gap, min(44, (WIDE - sum(wide.values())) / max(1, len(columns) - 1)))
     places = {}
     for name, (look, _, column, row) in boxes.items():
         w, h = sizes[name]
         x = 10 + sum(wide[c] + gap for c in columns if c < column) + (wide[column] - w) / 2
-        y = 10 + sum(high[r] + 30 for r in rows if r < row) + (high[row] - h) / 2
+        y = top + sum(high[r] + 30 for r in rows if r < row) + (high[row] - h) / 2
         places[name] = (x, y, w, h)
         drawing.box(places[name], lines[name], look, strong=(0,) if look == LEARNS else (), dashed=look == FROZEN)
     for way in ways:
@@ -98,9 +105,7 @@ def _draw_step(drawing, boxes, ways):
             drawing.arrow(between(places[b], places[a], 4), GRADIENT)
         if sign == "|":
             _cut(drawing, *between(places[a], places[b]))
-    bottom = max(y + h for _, y, _, h in places.values()) + 26
-    _legend(drawing, bottom, any(" | " in way for way in ways))
-    return _step_in_words(boxes, ways)
+    return max(y + h for _, y, _, h in places.values())
 
 
 def _cut(drawing, start, end):
@@ -124,19 +129,34 @@ def _legend(drawing, y, cut):
         drawing.words(x + 20, y, "no gradient passes (detach)", "start", FAINT)
 
 
-def _step_in_words(boxes, ways):
-    name = {
+def _in_words(boxes):
+    """{key: what stands in the box, in one line}."""
+    return {
         k: text.split("\n")[0] if look in NETWORKS else text.replace("\n", " ")
         for k, (look, text, _, _) in boxes.items()
     }
+
+
+def _forward_in_words(boxes, ways):
+    name = _in_words(boxes)
+    return ", ".join(f"{name[a]} {SIGNS[sign]} {name[b]}" for a, sign, b in map(str.split, ways))
+
+
+def _step_in_words(boxes, ways):
+    name = _in_words(boxes)
     learn = list(dict.fromkeys(name[key] for key, box in boxes.items() if box[0] == LEARNS))
-    forward = ", ".join(f"{name[a]} {SIGNS[sign]} {name[b]}" for a, sign, b in map(str.split, ways))
+    forward = _forward_in_words(boxes, ways)
     back = ", ".join(f"{name[b]} → {name[a]}" for a, sign, b in map(str.split, ways) if sign == "<>")
     return f"Learns: {', '.join(learn)}. Forward: {forward}. Gradient: {back}."
 
 
 def _draw_networks(drawing, model, example):
     """Each network of a model below the other. Returns them in words."""
+    if not example and (plan := plan_of(model)):
+        title, boxes, ways = plan
+        drawing.words(12, 16, title, "start", style=' font-weight="bold"', px=13)
+        _draw_lattice(drawing, boxes, ways, 36, least_gap=12)
+        return f"{title}. {_forward_in_words(boxes, ways)}."
     networks = networks_of(model) if not example else []
     if not networks:
         inputs = [_input(shape) for shape in example or _guess(model)]

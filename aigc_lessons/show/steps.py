@@ -279,6 +279,66 @@ def _inpainter():
     return {"generator": generator, "discriminator": discriminator}
 
 
+def _flow():
+    """The network is shown a point on the way from a picture to noise, and learns to say which way the noise lies."""
+
+    def step(model):
+        boxes = {
+            "x": ("data", f"picture x\n{_size(model)}", 0, 0),
+            "eps": ("data", "noise", 0, 1),
+            "t": ("data", "time t\n0: x, 1: noise", 0, 2),
+            "target": ("data", "velocity of the way\nnoise − x", 1, 0),
+            "x_t": ("data", "x at time t\n(1 − t) x + t noise", 1, 1),
+            "net": _net("network", 2, 1, True),
+            "v": ("data", f"velocity, it says\n{_size(model)}", 3, 1),
+            "loss": ("loss", "squared error", 3, 0),
+        }
+        ways = ["x > x_t", "eps > x_t", "t > x_t", "x_t > net", "t > net", "net <> v", "v <> loss", "target > loss"]
+        ways += ["x > target", "eps > target"]
+        if asked := _asked(model):
+            boxes["y"] = ("data", f"{asked}\nor, at times, none", 2, 2)
+            ways.append("y > net")
+        return boxes, ways
+
+    return {"net": step}
+
+
+def plan_of(model):
+    """A whole network as boxes on a lattice, for the models whose conditions would reach every box: (title, boxes, ways), or None."""
+    return _PLANS[type(model).__name__](model) if _of_the_course(model) and type(model).__name__ in _PLANS else None
+
+
+def _flow_plan(model):
+    """A U-Net, the smaller the picture the lower; time and condition reach every block by FiLM."""
+    channels, height, width = model.image_shape
+    widths = [model.net.stem.out_channels * m for m in model.multipliers]
+    depth, half = len(widths), lambda side, times: -(-side // model.patch // 2**times)
+    size = lambda i: _shape(widths[i], half(height, i), half(width, i))
+    boxes = {"x": ("data", f"picture\n{_size(model)}", 0, 0)}
+    for i in range(depth):
+        boxes[f"down{i}"] = ("conv", f"block\n{size(i)}", 1 + i, i)
+        boxes[f"up{i}"] = ("conv", f"block\n{size(i)}", 2 * depth - i + 1, i)
+    boxes["middle"] = ("conv", f"block\n{size(depth - 1)}", depth + 1, depth)
+    boxes["v"] = ("data", f"velocity\n{_size(model)}", 2 * depth + 2, 0)
+    boxes["t"] = ("data", "time t", 0, depth)
+    boxes["film"] = ("linear", "scale, shift\nin all blocks", 1, depth)
+    ways = ["x > down0", "up0 > v", "t > film", "film > middle", f"down{depth - 1} > middle", f"middle > up{depth - 1}"]
+    ways += [f"down{i} > up{i}" for i in range(depth)]
+    ways += [f"down{i} > down{i + 1}" for i in range(depth - 1)] + [f"up{i + 1} > up{i}" for i in range(depth - 1)]
+    if asked := _asked(model):
+        boxes["y"] = ("data", asked, 0, depth + 1)
+        boxes["e"] = ("linear", "encoder" if hasattr(model, "vocabulary") else "embedding", 1, depth + 1)
+        ways += ["y > e", "e > film"]
+    return f"network: {sum(p.numel() for p in model.net.parameters()):,} parameters", boxes, ways
+
+
+def _asked(model):
+    """What a flow is told, in words, or None."""
+    if hasattr(model, "vocabulary"):
+        return f"caption y\n{model.length} words"
+    return f"class y\n1 of {model.n_classes}" if model.n_classes else None
+
+
 _STEPS = {
     "Classifier": _classifier,
     "VAE": lambda: _vae("vae"),
@@ -292,6 +352,8 @@ _STEPS = {
     "Inpainter": _inpainter,
     "Denoiser": _denoiser,
     "SuperResolver": _super_resolver,
+    "Flow": _flow,
+    "TextToImage": _flow,
 }
 
 
@@ -353,3 +415,5 @@ _NETWORKS = {
     "Denoiser": lambda m: [("denoiser", m, [_square(m.channels)], ["noisy picture"])],
     "SuperResolver": lambda m: [("super_resolver", m, [_square(m.channels, 16)], ["small picture"])],
 }
+
+_PLANS = {"Flow": _flow_plan, "TextToImage": _flow_plan}

@@ -194,7 +194,7 @@ def test_cases_hold_plain_data(name):
             return all(map(plain, value))
         return (
             value is None
-            or type(value) in (int, float)
+            or type(value) in (int, float, str)
             or (type(value) is torch.Tensor and value.dtype in (torch.float32, torch.int64) and not value.requires_grad)
         )
 

@@ -32,12 +32,16 @@ SMALL = {
     "Inpainter, partial": lambda: models.Inpainter(1, width=4, partial=True),
     "Denoiser": lambda: models.Denoiser(1, width=4),
     "SuperResolver": lambda: models.SuperResolver(1, width=4),
+    "Flow": lambda: models.Flow((1, 16, 16), 3, width=4),
+    "Flow, told nothing": lambda: models.Flow((1, 16, 16), width=4),
+    "TextToImage": lambda: models.TextToImage(("one", "two", "three"), 3, (1, 16, 16), width=4),
 }
 # The box that stands for a part of a model, where its name does not say so.
 PARTS = {
     "f": ("features", "head", "network"),
     "enc": ("encoder",),
     "dec": ("decoder",),
+    "net": ("net",),
     "G": ("generator",),
     "D": ("discriminator", "critic"),
     "toA": ("to_a",),
@@ -57,7 +61,7 @@ def words(drawn):
 
 def batch_for(name):
     images = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    batch = Batch(images, torch.tensor([0, 1, 2, 0]), None, 3)
+    batch = Batch(images, torch.tensor([0, 1, 2, 0]), ["one", "one two", "three", "two one"], 3)
     return (batch, Batch(images.flip(0), None, None)) if name.startswith(("Pix2Pix", "CycleGAN")) else batch
 
 

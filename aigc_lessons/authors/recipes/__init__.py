@@ -7,18 +7,15 @@ import torch
 from ...settings import profile, seed_everything, settings
 from ...shipped import half_precision, save_weights
 from ...training import cosine, fit
-from . import classifiers, conditional, diffusion, generators, repair, translation
+from . import classifiers, conditional, diffusion, generators, repair, text, translation
 from .recipe import Recipe
 
 __all__ = ["RECIPES", "Recipe", "score", "train"]
 
 RECIPES = {
-    **classifiers.RECIPES,
-    **generators.RECIPES,
-    **conditional.RECIPES,
-    **repair.RECIPES,
-    **translation.RECIPES,
-    **diffusion.RECIPES,
+    name: recipe
+    for part in (classifiers, generators, conditional, diffusion, text, repair, translation)
+    for name, recipe in part.RECIPES.items()
 }
 
 
