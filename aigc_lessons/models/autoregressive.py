@@ -130,7 +130,10 @@ class PixelCNN(nn.Module):
     def planes(self, tokens):
         """A plane of 0 and 1 for each level, and two that say where a pixel is: (N, L) tokens => (N, K + 2, H, W)."""
         h = tokens.shape[1] // self.shape[1]  # rows that are there: the upper ones will do
-        one_hot = F.one_hot(tokens, self.levels).transpose(1, 2).unflatten(2, (h, self.shape[1]))
+        level = torch.arange(self.levels, device=tokens.device)[:, None]
+        one_hot = (tokens[:, None] == level).unflatten(
+            2, (h, self.shape[1])
+        )  # F.one_hot would read the largest token back
         return torch.cat([one_hot.to(self.place), self.place[:, :h].expand(len(tokens), -1, -1, -1)], dim=1)
 
     def forward(self, tokens):

@@ -39,6 +39,8 @@ MODELS = {
     "Inpainter": lambda: al.models.Inpainter(1, width=4),
     "partial Inpainter": lambda: al.models.Inpainter(1, width=4, partial=True),
     "adversarial Inpainter": lambda: al.models.Inpainter(1, width=4, adversarial_weight=0.1),
+    "PixelGRU": lambda: al.models.PixelGRU(4, (3, 5), width=4),
+    "PixelCNN": lambda: al.models.PixelCNN(4, (3, 5), width=4),
 }
 TWO = (
     "DCGAN",
@@ -72,6 +74,8 @@ def pictures(name, n=24, seed=1):
 
 
 def batch(name, where="cpu", n=8):
+    if name.startswith("Pixel"):
+        return Batch(torch.randint(4, (n, 15), generator=torch.Generator().manual_seed(1)).to(where), None, None)
     sets = pictures(name, n)
     parts = [
         Batch(ds.images.to(where), ds.labels.to(where), ds.captions, 4)
