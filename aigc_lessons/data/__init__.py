@@ -11,6 +11,7 @@ from .domains import shape_domains, texture_domains
 from .image_set import ImageSet, check_images, warn_if_half_range
 from .masks import draw_masks
 from .nonsense import mixtures, nonsense
+from .painted import oil, pencil
 
 __all__ = [
     "ImageSet",
@@ -20,6 +21,8 @@ __all__ = [
     "mixtures",
     "names",
     "nonsense",
+    "oil",
+    "pencil",
     "photo",
     "shape_domains",
     "texture_domains",

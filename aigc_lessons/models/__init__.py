@@ -7,6 +7,7 @@ from .dcgan import DCGAN
 from .inpainting import Inpainter
 from .pix2pix import Pix2Pix
 from .restoration import Denoiser, SuperResolver
+from .style import FastStyle, RandomFeatures
 from .vae import VAE
 from .wgan import WGAN
 
@@ -19,8 +20,10 @@ __all__ = [
     "Classifier",
     "CycleGAN",
     "Denoiser",
+    "FastStyle",
     "Inpainter",
     "Pix2Pix",
     "ProjectionGAN",
+    "RandomFeatures",
     "SuperResolver",
 ]

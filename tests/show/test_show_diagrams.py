@@ -32,10 +32,12 @@ SMALL = {
     "Inpainter, partial": lambda: models.Inpainter(1, width=4, partial=True),
     "Denoiser": lambda: models.Denoiser(1, width=4),
     "SuperResolver": lambda: models.SuperResolver(1, width=4),
+    "FastStyle": lambda: models.FastStyle(torch.rand(1, 1, 24, 24) * 2 - 1, width=4),
 }
 # The box that stands for a part of a model, where its name does not say so.
 PARTS = {
     "f": ("features", "head", "network"),
+    "R": ("features",),
     "enc": ("encoder",),
     "dec": ("decoder",),
     "G": ("generator",),

@@ -32,6 +32,7 @@ MODELS = {
     "CycleGAN": lambda: al.models.CycleGAN(3, width=4, blocks=1, buffer=3),
     "Denoiser": lambda: al.models.Denoiser(1, width=4),
     "SuperResolver": lambda: al.models.SuperResolver(1, width=4),
+    "FastStyle": lambda: al.models.FastStyle(torch.rand(1, 1, 24, 24) * 2 - 1, width=4),
     "Inpainter": lambda: al.models.Inpainter(1, width=4),
     "partial Inpainter": lambda: al.models.Inpainter(1, width=4, partial=True),
     "adversarial Inpainter": lambda: al.models.Inpainter(1, width=4, adversarial_weight=0.1),
