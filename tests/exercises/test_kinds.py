@@ -14,6 +14,7 @@ from aigc_lessons.settings import COURSE
 FAULTS = {  # {exercise: (line, what stands there in a right loop)}
     "faulty_line_vae": (4, "    z = mu + (logvar / 2).exp() * torch.randn_like(mu)"),
     "faulty_line_gan": (10, "    opt_g.zero_grad()"),
+    "faulty_line_style": (12, "    with torch.no_grad(): picture.clamp_(-1, 1)"),
 }
 
 
@@ -90,6 +91,17 @@ def test_gradients_pile_up_from_the_second_step_on():
     generators = [torch.equal(a, b) for a, b in zip(left["broken", 2], left["mended", 2])][:2]
     discriminators = [torch.equal(a, b) for a, b in zip(left["broken", 2], left["mended", 2])][2:]
     assert not any(generators) and all(discriminators)
+
+
+def test_a_picture_that_is_replaced_stands_still_after_one_step():
+    g = torch.Generator().manual_seed(0)
+    network = al.models.RandomFeatures(1, width=4)
+    content, style = (torch.rand(1, 1, 16, 16, generator=g) * 2 - 1 for _ in range(2))
+    names = dict(content=content, network=network, wanted=network(style), sliced_distance=al.losses.sliced_distance)
+    for fault, lines in both("faulty_line_style").items():
+        after = [ran(lines, steps, **names)["picture"].detach().clone() for steps in (0, 1, 2, 9)]
+        assert torch.equal(after[0], content) and not torch.equal(after[0], after[1])
+        assert (torch.equal(after[1], after[2]) and torch.equal(after[1], after[3])) == (fault == "broken")
 
 
 def parameters(network):
