@@ -13,6 +13,7 @@ from .domains import shape_domains, texture_domains
 from .image_set import ImageSet, check_images, warn_if_half_range
 from .masks import draw_masks
 from .nonsense import mixtures, nonsense
+from .painted import oil, pencil
 from .pixels import from_levels, to_levels
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "mixtures",
     "names",
     "nonsense",
+    "oil",
+    "pencil",
     "photo",
     "reweight",
     "shape_domains",

@@ -11,6 +11,7 @@ from .flow import Flow
 from .inpainting import Inpainter
 from .pix2pix import Pix2Pix
 from .restoration import Denoiser, SuperResolver
+from .style import FastStyle, RandomFeatures
 from .text_to_image import TextToImage
 from .vae import VAE
 from .wgan import WGAN
@@ -26,12 +27,14 @@ __all__ = [
     "Denoiser",
     "Diffusion",
     "Flow",
+    "FastStyle",
     "Inpainter",
     "Pix2Pix",
     "PixelCNN",
     "PixelGRU",
     "PottsCRF",
     "ProjectionGAN",
+    "RandomFeatures",
     "SuperResolver",
     "TextToImage",
 ]

@@ -382,6 +382,21 @@ def _autoregressive(name, words, reads):
     return {name: step}
 
 
+def _fast_style():
+    def step(model):
+        boxes = {
+            "x": ("data", "picture, in the\nstyle's colours", 0, 0),
+            "f": _net("U-Net", 1, 0, True),
+            "painted": ("data", "painted", 2, 0),
+            "style": ("data", "style picture", 2, 1),
+            "R": _net("random features", 3, 0, False),
+            "loss": ("loss", "distributions as the style's,\nbuilt as the picture", 4, 0),
+        }
+        return boxes, ["x > f", "f <> painted", "painted <> R", "style > R", "R <> loss"]
+
+    return {"network": step}
+
+
 _STEPS = {
     "PixelGRU": lambda: _autoregressive("gru", "GRU and head", "the pixel before\nand the one above"),
     "PixelCNN": lambda: _autoregressive("cnn", "masked convolutions", "a plane for each\nlevel, and the place"),
@@ -400,6 +415,7 @@ _STEPS = {
     "Diffusion": _diffusion,
     "Flow": _flow,
     "TextToImage": _flow,
+    "FastStyle": _fast_style,
 }
 
 
@@ -459,6 +475,7 @@ _NETWORKS = {
             else []
         ),
     ],
+    "FastStyle": lambda m: [("network", m.network, [_square(m.style.shape[1])], ["picture"])],
     "Denoiser": lambda m: [("denoiser", m, [_square(m.channels)], ["noisy picture"])],
     "SuperResolver": lambda m: [("super_resolver", m, [_square(m.channels, 16)], ["small picture"])],
 }

@@ -18,6 +18,7 @@ FAULTS = {  # {exercise: (line, what stands there in a right loop)}
     "faulty_line_ddpm": (8, "    x = mean + (1 - alpha) ** 0.5 * s_then / s * torch.randn_like(x)"),
     "faulty_line_flow": (6, "    x, y = x[p], y[p]"),
     "faulty_line_text": (9, "    velocity = net(x_t, t, y)"),
+    "faulty_line_style": (12, "    with torch.no_grad(): picture.clamp_(-1, 1)"),
 }
 
 
@@ -125,6 +126,17 @@ def test_noise_after_the_last_step_leaves_grain_and_the_spread_as_it_was():
         spread[fault] = ran(lines, 1, n=2000, T=200, denoiser=wide, schedule=schedule)["x"].std().item()
     assert off["broken"] == pytest.approx(0.08, abs=0.005) and off["mended"] < 1e-6
     assert abs(spread["broken"] - 0.5) < 0.0025 < abs(spread["mended"] - 0.5) < 0.015
+
+
+def test_a_picture_that_is_replaced_stands_still_after_one_step():
+    g = torch.Generator().manual_seed(0)
+    network = al.models.RandomFeatures(1, width=4)
+    content, style = (torch.rand(1, 1, 16, 16, generator=g) * 2 - 1 for _ in range(2))
+    names = dict(content=content, network=network, wanted=network(style), sliced_distance=al.losses.sliced_distance)
+    for fault, lines in both("faulty_line_style").items():
+        after = [ran(lines, steps, **names)["picture"].detach().clone() for steps in (0, 1, 2, 9)]
+        assert torch.equal(after[0], content) and not torch.equal(after[0], after[1])
+        assert (torch.equal(after[1], after[2]) and torch.equal(after[1], after[3])) == (fault == "broken")
 
 
 def parameters(network):

@@ -39,11 +39,13 @@ SMALL = {
     "TextToImage": lambda: models.TextToImage(("one", "two", "three"), 3, (1, 16, 16), width=4),
     "PixelGRU": lambda: models.PixelGRU(4, (3, 5), width=4),
     "PixelCNN": lambda: models.PixelCNN(4, (3, 5), width=4),
+    "FastStyle": lambda: models.FastStyle(torch.rand(1, 1, 24, 24) * 2 - 1, width=4),
 }
 # The box that stands for a part of a model, where its name does not say so.
 PARTS = {
     "f": ("features", "head", "network"),
     "net": ("embedding", "position", "gru", "head", "network", "net"),
+    "R": ("features",),
     "enc": ("encoder",),
     "dec": ("decoder",),
     "G": ("generator",),

@@ -36,6 +36,7 @@ MODELS = {
     "Flow": lambda: al.models.Flow(GREY, 4, width=4),
     "unconditional Flow": lambda: al.models.Flow(GREY, width=4),
     "TextToImage": lambda: al.models.TextToImage(("one", "two"), 2, GREY, width=4),
+    "FastStyle": lambda: al.models.FastStyle(torch.rand(1, 1, 24, 24) * 2 - 1, width=4),
     "Inpainter": lambda: al.models.Inpainter(1, width=4),
     "partial Inpainter": lambda: al.models.Inpainter(1, width=4, partial=True),
     "adversarial Inpainter": lambda: al.models.Inpainter(1, width=4, adversarial_weight=0.1),
