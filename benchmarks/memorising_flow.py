@@ -3,7 +3,7 @@
     python benchmarks/memorising_flow.py --n 200 --steps 6000 --seed 0 --json memorising_200_0.json
 
 It learns n of the 5,000 digits; as many others are held back, and FID is taken against the 1,000 next ones. The same seed divides the digits in the
-same way. One process a size and seed; they do not wait for each other. Lesson 52 shows `benchmarks/memorising_flow.json`, in which
+same way. One process a size and seed; they do not wait for each other. Into `benchmarks/memorising_flow.json`
 `--join` puts the files of several runs together:
 
     python benchmarks/memorising_flow.py --join memorising_*.json

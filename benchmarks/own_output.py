@@ -4,8 +4,8 @@
 
 Generation 1 learns n real digits, each later one n digits that the one before has made (`replace`), all digits there ever were
 (`accumulate`), or n of which a tenth is real (`tenth`). Each generation is trained from scratch for the same number of steps. Prints
-measures of 1,000 samples a generation, against the 1,000 test digits. One process a model, a way and a seed. Lesson 52 shows
-`benchmarks/own_output.json`, in which `--join` puts the files of several runs together.
+measures of 1,000 samples a generation, against the 1,000 test digits. One process a model, a way and a seed;
+`--join` puts the files of several runs together in `benchmarks/own_output.json`.
 """
 
 import argparse

@@ -32,7 +32,7 @@ def _copy_cases(seed):
 
     few, hubs, many = pictures(6, 1, 4, 4), pictures(14, 3, 4, 5), pictures(60, 1, 6, 6)
     three = torch.randperm(3, generator=g).repeat(3)
-    crowd = torch.tensor([0] * 9 + [7] * 5 + [1, 2, 8])
+    crowd = torch.tensor([0] * 9 + [7] * 4 + [1, 2, 3, 8])
     one = torch.tensor([[[[0.0, 0.0], [0.0, 0.0]]]])
     return [
         case("three pictures of each, 20 possible draws", near(few, three), few[:3], few[3:], 400, seeds),
