@@ -40,7 +40,7 @@ def main(name="digits", seconds=None, first=0, seeds=3):
     embed = lambda images: judge.embed(images)
     for seed in range(int(first), int(first) + int(seeds)):
         net, began = model(train, n_classes, seed), time.process_time()
-        schedule = al.training.cosine(steps, warmup=50)
+        schedule = al.training.cosine(steps, warmup=steps // 30)
         al.fit(net, train, steps=steps, batch_size=BATCH, seed=seed, schedule=schedule, progress=False)
         spent = time.process_time() - began
         for scale in scales:

@@ -2,7 +2,7 @@
 
 from ... import models
 from .conditional import obeys
-from .recipe import COLOUR, GREY, Recipe, halves
+from .recipe import GREY, Recipe, halves
 
 RECIPES = {
     "flow-digits": Recipe(
@@ -11,16 +11,6 @@ RECIPES = {
         halves("digits"),
         (20, 2_500, 20_000),
         obeys("digits"),
-        batch_size=32,
-        cosine=True,
-        full=dict(width=64),
-    ),
-    "flow-shapes": Recipe(
-        models.Flow,
-        dict(**COLOUR, n_classes=18),
-        halves("shapes"),
-        (20, 3_000, 20_000),
-        obeys("shapes", guidance_scale=2.0),
         batch_size=32,
         cosine=True,
         full=dict(width=64),
