@@ -1,11 +1,11 @@
 """Pairs of kind and colour that a text-to-image model never saw: how many can be left out before it fails on them?
 
-    python benchmarks/text_held_out.py [--held 0 3 6 9] [--seeds 3] [--steps 3000] [--save aigc_lessons/data/carried/text-held-out.json]
+    python benchmarks/text_held_out.py [--held 0 3 6 9] [--seeds 3] [--steps 3000] [--save FILE]
 
 One training a line: of 18 pairs, such as "blue triangle", HELD are left out of the training pictures; then captions of seen and of
 never-seen pairs are drawn at guidance 3, and kind, colour and place are read off the pictures; those of seen ones also on the way. Every kind and every colour stays in the
-training set, with other partners. Which pairs are left out, the first weights and the noise depend on the seed. Lesson 32 draws the
-file that --save writes. A training takes about 4 minutes on one core.
+training set, with other partners. Which pairs are left out, the first weights and the noise depend on the seed.
+A training takes about 4 minutes on one core.
 """
 
 import argparse

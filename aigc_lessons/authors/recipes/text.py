@@ -39,7 +39,7 @@ RECIPES = {
         models.TextToImage,
         dict(vocabulary=WORDS),
         _shapes_without_three_pairs,
-        (20, 4_000, 20_000),
+        (20, 8_000, 20_000),
         _right,
         batch_size=32,
         cosine=True,
