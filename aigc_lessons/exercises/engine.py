@@ -49,6 +49,20 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two mistakes of one exercise that are often made together, by their names, and the function that makes both."""
+
+    first: str
+    second: str
+    function: Callable
+
+    def among(self, mistakes):
+        """It as one Mistake, which says what both are."""
+        first, second = (next(m for m in mistakes if m.name == name) for name in (self.first, self.second))
+        return Mistake(f"{first.name}; {second.name}", f"Two at once. {first.hint} {second.hint}", self.function)
+
+
+@dataclass(frozen=True)
 class Exercise:
     """A task with everything that is needed to judge an answer.
 
@@ -58,7 +72,7 @@ class Exercise:
         reference: the course's own function; its parameters are the pinned signature.
         cases: seed -> list of Case.
         alternatives: {how: function}, other correct ways of writing it.
-        mistakes: tuple of Mistake.
+        mistakes: tuple of Mistake. pairs: tuple of Pair, of these.
         differentiable: an answer through which no gradient flows is wrong.
         call: (function, *args, **kwargs) -> result, for functions that take what is no plain data: it builds networks and
             optimizers from a case's tensors and calls the function with them. It needs torch alone, and a grader's sandbox runs it.
@@ -84,6 +98,12 @@ class Exercise:
     read: Callable | None = None
     from_scratch: tuple = ()
     parts: tuple = ()
+    pairs: tuple = ()
+
+    @property
+    def known(self):
+        """Every wrong answer that is known: its mistakes, then two of them at once."""
+        return *self.mistakes, *(pair.among(self.mistakes) for pair in self.pairs)
 
     @property
     def signature(self):
@@ -442,7 +462,7 @@ def _diagnose(exercise, seen, prepared):
     if any(s.damaged for s in seen):
         return CHANGES_INPUT
     only_gradients = not any(fault(s, e, differentiable=False) for s, e in zip(seen, prepared))
-    for mistake in exercise.mistakes:
+    for mistake in exercise.known:
         shown = prepared.shown(mistake)
         if only_gradients and any(g is not None for m in shown for g in m.gradients):
             continue  # its values are right and its gradients wrong: another thing

@@ -174,7 +174,7 @@ def bars_figure(values, intervals=None, xlabel=""):
     return _fit(figure, axes)
 
 
-def heatmap(values, alt="", signed=False, cells=False, key=None):
+def heatmap(values, alt="", signed=False, cells=False, xlabel="", ylabel="", key=None):
     """Numbers on a lattice as colours: a kernel, a gradient, a confusion matrix.
 
     Args:
@@ -184,6 +184,7 @@ def heatmap(values, alt="", signed=False, cells=False, key=None):
             instead.
         signed: colours that part at 0, blue below and red above. Else dark is low and yellow is high.
         cells: write the numbers in the cells instead of beside a colour bar; at most 12 x 12 cells.
+        xlabel, ylabel: what the columns and the rows are; with a name they are numbered, from 0.
     Returns:
         a Picture.
     Raises:
@@ -191,10 +192,10 @@ def heatmap(values, alt="", signed=False, cells=False, key=None):
             alternative text.
     """
     texts = words("heatmap", alt, key, f"Numbers as colours: {_names(values)}".removesuffix(": numbers"))
-    return _picture(heatmap_figure(values, signed, cells), texts)
+    return _picture(heatmap_figure(values, signed, cells, xlabel, ylabel), texts)
 
 
-def heatmap_figure(values, signed=False, cells=False):
+def heatmap_figure(values, signed=False, cells=False, xlabel="", ylabel=""):
     """The matplotlib Figure of `heatmap`, with the same arguments and errors."""
     panels = _named(values, "heatmap") if isinstance(values, dict) else {"": values}
     panels = {
@@ -214,14 +215,18 @@ def heatmap_figure(values, signed=False, cells=False):
     widths, heights = zip(*(np.array(matrix.shape[::-1]) / max(matrix.shape) for matrix in panels.values()))
     size = (
         side * sum(widths) + 0.1 * len(panels) + (0 if cells else 0.55),  # room for the colour bar
-        side * max(heights) + (0.35 if any(panels) else 0.1),
-    )  # room for the titles
+        side * max(heights) + (0.35 if any(panels) else 0.1) + (0.4 if xlabel else 0),
+    )  # room for the titles, and for the axis's name
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     all_axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=widths)[0]
     for axes, norm, (title, matrix) in zip(all_axes, norms, panels.items()):
         picture = axes.imshow(matrix, norm=norm, cmap="RdBu_r" if signed else "viridis", interpolation="nearest")
         axes.set_title(title, fontsize=11, color=INK)
         axes.set(xticks=[], yticks=[])
+        for axis, label in ((axes.xaxis, xlabel), (axes.yaxis, ylabel)):
+            if label:
+                axis.set_label_text(label)
+                axis.set_major_locator(MaxNLocator(12, integer=True))
         axes.spines[:].set_color("#999999")
         if cells:
             _write_numbers(axes, matrix, picture, 72 * side / max(matrix.shape))

@@ -54,7 +54,7 @@ def test_every_alternative_is_accepted(name, record_property):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_mistake_is_rejected(name, record_property):
-    mistakes = al.exercises.get(name).mistakes
+    mistakes = al.exercises.get(name).known
     survived = [(m.name, seed) for m in mistakes for seed in SEEDS if accepted(name, m.function, seed)]
     killed = len(mistakes) - len({mistake for mistake, _ in survived})
     record_property("teeth", (name, "known mistakes rejected", killed, len(mistakes)))
@@ -64,10 +64,23 @@ def test_every_mistake_is_rejected(name, record_property):
 @pytest.mark.parametrize("seed", SEEDS[:3])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_mistake_is_named(name, seed):
-    for mistake in al.exercises.get(name).mistakes:
+    for mistake in al.exercises.get(name).known:
         result = al.exercises.check(name, mistake.function, seed)
         assert (result.mistake, result.hint, result.points) == (mistake.name, mistake.hint, 0)
         assert result.outcome in ("wrong", "error") and mistake.hint in result.message
+
+
+@pytest.mark.parametrize("lesson", (11, 12, 13, 14, 21, 22, 23, 24, 25))
+def test_two_mistakes_at_once_are_known(lesson):
+    """By the names and the hints of both; that an answer with both gets them, test_every_mistake_is_named shows."""
+    exercises = [e for e in map(al.exercises.get, NAMES) if e.lesson == lesson]
+    assert any(e.pairs for e in exercises)
+    for exercise in exercises:
+        hints = {mistake.name: mistake.hint for mistake in exercise.mistakes}
+        names = [f"{pair.first}; {pair.second}" for pair in exercise.pairs]
+        assert [m.name for m in exercise.known] == [*hints, *names] and len(set(names)) == len(names)
+        for pair, both in zip(exercise.pairs, exercise.known[len(hints) :]):
+            assert pair.first != pair.second and hints[pair.first] in both.hint and hints[pair.second] in both.hint
 
 
 TENSOR_DAMAGE = {

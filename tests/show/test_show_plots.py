@@ -177,6 +177,14 @@ def test_heatmap_writes_numbers_in_cells_in_ink_that_can_be_read():
     assert [text.get_color() for text in axes.texts][1::4] == ["black", "white"]
 
 
+def test_heatmap_names_its_axes_and_numbers_them():
+    (axes,) = heatmap_figure(torch.eye(10), cells=True, xlabel="read", ylabel="true").axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("read", "true")
+    assert set(range(10)) <= set(axes.get_xticks()) and set(range(10)) <= set(axes.get_yticks())
+    (axes,) = heatmap_figure(torch.eye(10), cells=True).axes
+    assert not len(axes.get_xticks()) and not axes.get_ylabel()
+
+
 def test_heatmaps_side_by_side_share_a_scale_unless_they_have_numbers():
     panels = {"small": torch.tensor([[0.0, 1.0]]), "large": torch.tensor([[0.0, 100.0]])}
     *axes, bar = heatmap_figure(panels).axes

@@ -41,11 +41,13 @@ def _recipe(model, name, arguments, steps, batch_size=64, cosine=True, **options
 
 
 RECIPES = {
-    "cgan-shapes": _recipe(models.CGAN, "shapes", dict(width=24, ema_decay=0.999), 10_000, 32, cosine=False),
+    "cgan-shapes": _recipe(models.CGAN, "shapes", dict(width=32, ema_decay=0.999), 16_000, 32, cosine=False),
     "projection-shapes": _recipe(
         models.ProjectionGAN, "shapes", dict(width=32, ema_decay=0.999), 12_000, 32, cosine=False
     ),
-    "cvae-shapes": _recipe(models.CVAE, "shapes", dict(width=32, latent_dim=4, beta=4.0), 10_000, n=24_000),
+    # Trained with --seed 1, 0.963 of 5,000 are read as asked for; with seed 0 the same recipe gives 0.937, since its code has a fold
+    # where two places meet: what is drawn from there is two faint shapes.
+    "cvae-shapes": _recipe(models.CVAE, "shapes", dict(width=32, latent_dim=4, beta=4.0), 16_000, n=40_000),
     "cgan-digits": _recipe(models.CGAN, "digits", dict(width=24), 4_000),
     # With mismatched pairs digits are read as asked for every time, and are less like the data: both are kept (see lesson 31).
     "projection-digits": _recipe(models.ProjectionGAN, "digits", dict(width=24, mismatched=False), 5_000),

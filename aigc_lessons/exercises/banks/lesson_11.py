@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from ...ops import flip_horizontal, rotation_matrix, warp
-from ..engine import Case, Exercise, Mistake
+from ..engine import Case, Exercise, Mistake, Pair
 
 # flip_horizontal
 
@@ -266,6 +266,11 @@ Returns a (2, 3) matrix that takes an output point (x, y, 1) to the input point 
             _rotation_shift_first,
         ),
     ),
+    pairs=(
+        Pair("clockwise", "degrees taken as radians", lambda degrees: rotation_matrix(-math.degrees(degrees))),
+        Pair("clockwise", "no shift column", lambda degrees: rotation_matrix(-degrees)[:, :2]),
+        Pair("clockwise", "homogeneous", lambda degrees: _rotation_homogeneous(-degrees)),
+    ),
 )
 
 
@@ -465,6 +470,23 @@ Returns (N, C, H, W).""",
             "black outside",
             "You fill the outside with -1, which is black; this exercise wants 0.",
             lambda image, matrix: warp(image + 1, matrix) - 1,
+        ),
+    ),
+    pairs=(
+        Pair(
+            "corners at pixel centres",
+            "nearest pixel",
+            lambda image, matrix: _sample(image, matrix, True, True, mode="nearest"),
+        ),
+        Pair(
+            "corners at pixel centres",
+            "border repeated",
+            lambda image, matrix: _sample(image, matrix, True, True, padding_mode="border"),
+        ),
+        Pair(
+            "x and y exchanged",
+            "transposed matrix",
+            lambda image, matrix: warp(image, torch.cat([matrix[:, :2].T, matrix[:, 2:]], dim=1).flip(0)[:, [1, 0, 2]]),
         ),
     ),
 )

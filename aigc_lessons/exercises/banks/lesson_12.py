@@ -17,7 +17,7 @@ from ...ops import (
     output_size,
     receptive_field,
 )
-from ..engine import Case, Exercise, Mistake
+from ..engine import Case, Exercise, Mistake, Pair
 
 # conv2d
 
@@ -231,6 +231,35 @@ of x times a kernel, over all channels in, plus the bias.""",
             ),
         ),
     ),
+    pairs=(
+        Pair(
+            "flipped kernel",
+            "padding ignored",
+            lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight.flip(-1, -2), bias, stride),
+        ),
+        Pair(
+            "flipped kernel",
+            "no bias",
+            lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight.flip(-1, -2), None, stride, padding),
+        ),
+        Pair(
+            "stride ignored",
+            "padding ignored",
+            lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight, bias),
+        ),
+        Pair(
+            "padding ignored",
+            "no bias",
+            lambda x, weight, bias=None, stride=1, padding=0: conv2d(x, weight, None, stride),
+        ),
+        Pair(
+            "padding at the top left only",
+            "flipped kernel",
+            lambda x, weight, bias=None, stride=1, padding=0: _conv_padding_once(
+                x, weight.flip(-1, -2), bias, stride, padding
+            ),
+        ),
+    ),
 )
 
 
@@ -371,6 +400,13 @@ Returns (N, C, (H - kernel_size) // stride + 1, (W - kernel_size) // stride + 1)
             "sum",
             "You add up the window; take its largest value.",
             lambda x, kernel_size, stride: avg_pool2d(x, kernel_size, stride) * kernel_size**2,
+        ),
+    ),
+    pairs=(
+        Pair(
+            "starts at zero",
+            "stride ignored",
+            lambda x, kernel_size, stride: max_pool2d(x, kernel_size, kernel_size).clamp(min=0),
         ),
     ),
 )
@@ -563,6 +599,20 @@ Returns (N, O, (H - 1) * stride + kh - 2 * padding, (W - 1) * stride + kw - 2 * 
             lambda x, weight, stride=1, padding=0: conv_transpose2d(x[:, :1], weight[:1], stride, padding),
         ),
     ),
+    pairs=(
+        Pair(
+            "flipped kernel",
+            "padding ignored",
+            lambda x, weight, stride=1, padding=0: conv_transpose2d(x, weight.flip(-1, -2), stride),
+        ),
+        Pair(
+            "flipped kernel",
+            "channels exchanged",
+            lambda x, weight, stride=1, padding=0: conv_transpose2d(
+                x, weight.transpose(0, 1).flip(-1, -2), stride, padding
+            ),
+        ),
+    ),
 )
 
 
@@ -698,6 +748,9 @@ Returns an int; with no layers a pixel sees itself.""",
             "You begin with the first layer's kernel, which an empty list does not have; begin with 1.",
             lambda layers: layers[0][0] + receptive_field([(1, layers[0][1]), *layers[1:]]) - 1,
         ),
+    ),
+    pairs=(
+        Pair("strides ignored", "kernel instead of kernel - 1", lambda layers: 1 + sum(kernel for kernel, _ in layers)),
     ),
 )
 
@@ -841,6 +894,14 @@ Returns an int; windows that do not fit are left out.""",
             "You divide by the stride before you take the kernel away; only the room that is left is divided.",
             _size_divided_first,
         ),
+    ),
+    pairs=(
+        Pair(
+            "padding once",
+            "dilation ignored",
+            lambda size, kernel_size, stride=1, padding=0, dilation=1: output_size(size + padding, kernel_size, stride),
+        ),
+        Pair("no window at the start", "dilation ignored", _size_with(lambda k, d: k, more=0)),
     ),
 )
 
@@ -990,6 +1051,18 @@ Returns (N, C, (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // s
             lambda x, weight, stride=1, padding=0: depthwise_conv2d(x, weight / weight[0].numel(), stride, padding),
         ),
     ),
+    pairs=(
+        Pair(
+            "flipped kernel",
+            "padding ignored",
+            lambda x, weight, stride=1, padding=0: depthwise_conv2d(x, weight.flip(-1, -2), stride),
+        ),
+        Pair(
+            "summed over the channels",
+            "padding ignored",
+            lambda x, weight, stride=1, padding=0: depthwise_conv2d(x, weight, stride).sum(1, keepdim=True),
+        ),
+    ),
 )
 
 
@@ -1122,6 +1195,14 @@ Returns (O, C, H - h + 1, W - w + 1), the gradient of the loss for the kernels."
             "channels summed",
             "You add the channels in up; each has a layer of the kernel of its own.",
             lambda x, grad: kernel_gradient(x, grad).sum(1, keepdim=True).expand(-1, x.shape[1], -1, -1),
+        ),
+    ),
+    pairs=(
+        Pair("flipped", "mean over the pictures", lambda x, grad: kernel_gradient(x, grad).flip(-1, -2) / len(x)),
+        Pair(
+            "channels exchanged",
+            "mean over the pictures",
+            lambda x, grad: kernel_gradient(x, grad).transpose(0, 1) / len(x),
         ),
     ),
 )

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from ...losses import cross_entropy
 from ...ops import adam_step, batch_norm, sgd_step
-from ..engine import Case, Exercise, Mistake
+from ..engine import Case, Exercise, Mistake, Pair
 
 # cross_entropy
 
@@ -172,6 +172,29 @@ target: (N,) int64, the right class of each row. Returns a scalar, in nats: the 
             lambda logits, target: -logits.softmax(1).gather(1, target[:, None]).mean().log(),
         ),
     ),
+    pairs=(
+        Pair(
+            "sum instead of mean",
+            "exponentials overflow",
+            lambda logits, target: (logits.exp().sum(1).log() - logits.gather(1, target[:, None])[:, 0]).sum(),
+        ),
+        Pair(
+            "sum instead of mean",
+            "log of a softmax",
+            lambda logits, target: -logits.softmax(1).log().gather(1, target[:, None]).sum(),
+        ),
+        Pair(
+            "wrong sign",
+            "log of a softmax",
+            lambda logits, target: logits.softmax(1).log().gather(1, target[:, None]).mean(),
+        ),
+        Pair("wrong sign", "sum instead of mean", lambda logits, target: -cross_entropy(logits, target) * len(target)),
+        Pair(
+            "softmax twice",
+            "sum instead of mean",
+            lambda logits, target: cross_entropy(logits.softmax(1), target) * len(target),
+        ),
+    ),
 )
 
 
@@ -320,6 +343,24 @@ Returns (parameter, velocity), both new.""",
             "learning rate forgotten",
             "You move by the whole velocity; multiply it by lr.",
             lambda parameter, gradient, velocity, lr, momentum: sgd_step(parameter, gradient, velocity, 1.0, momentum),
+        ),
+    ),
+    pairs=(
+        Pair(
+            "uphill",
+            "the gradient weighted by 1 - momentum",
+            lambda parameter, gradient, velocity, lr, momentum: (
+                parameter + lr * (momentum * velocity + (1 - momentum) * gradient),
+                momentum * velocity + (1 - momentum) * gradient,
+            ),
+        ),
+        Pair(
+            "uphill",
+            "the two swapped",
+            lambda parameter, gradient, velocity, lr, momentum: (
+                momentum * velocity + gradient,
+                parameter + lr * (momentum * velocity + gradient),
+            ),
         ),
     ),
 )
@@ -498,6 +539,12 @@ Both means are divided by 1 - beta ** step before they are used. Returns (parame
                 v.clone(),
             ),
         ),
+    ),
+    pairs=(
+        Pair("no correction", "eps under the root", _adam_wrong(correct_m=0, correct_v=0, eps_inside=True)),
+        Pair("no correction", "uphill", _adam_wrong(correct_m=0, correct_v=0, sign=1)),
+        Pair("no correction", "no square root", _adam_wrong(correct_m=0, correct_v=0, root=False)),
+        Pair("eps under the root", "corrected moments returned", _adam_wrong(eps_inside=True, corrected_back=True)),
     ),
 )
 
@@ -725,6 +772,18 @@ training false: the remembered values normalise, and come back as they were. Ret
                 running_var.clone(),
             ),
         ),
+    ),
+    pairs=(
+        Pair("the biased variance remembered", "momentum the wrong way round", _norm_wrong(remembered=0, swapped=True)),
+        Pair(
+            "normalised by the unbiased variance", "eps outside the root", _norm_wrong(correction=1, eps_outside=True)
+        ),
+        Pair(
+            "normalised by the unbiased variance",
+            "momentum the wrong way round",
+            _norm_wrong(correction=1, swapped=True),
+        ),
+        Pair("eps outside the root", "the biased variance remembered", _norm_wrong(eps_outside=True, remembered=0)),
     ),
 )
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from ...ops import dropout
 from ...training.early_stopping import early_stop
-from ..engine import Case, Exercise, Mistake
+from ..engine import Case, Exercise, Mistake, Pair
 
 # dropout
 
@@ -116,6 +116,10 @@ keep: float mask of 0 and 1 that broadcasts to x; 1 keeps. Returns the shape of 
             "You return the scaled mask; multiply it by x.",
             lambda x, p, keep: (x * 0 + 1) * keep / (1 - p),
         ),
+    ),
+    pairs=(
+        Pair("mask inverted", "no scaling", lambda x, p, keep: x * (1 - keep)),
+        Pair("mask inverted", "divided by p", lambda x, p, keep: x * (1 - keep) / torch.tensor(p)),
     ),
 )
 
@@ -311,6 +315,10 @@ Returns the index of the best epoch seen until then, or in the whole list if it 
             "You stop at the first epoch that is no improvement; wait for `patience` of them in a row.",
             lambda losses, patience: early_stop(losses, 1),
         ),
+    ),
+    pairs=(
+        Pair("one epoch too patient", "counts from 1", lambda losses, patience: early_stop(losses, patience + 1) + 1),
+        Pair("a tie counts", "counts from 1", lambda losses, patience: _stop_tie_counts(losses, patience) + 1),
     ),
 )
 

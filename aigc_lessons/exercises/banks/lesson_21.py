@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch.distributions import AffineTransform, Normal, kl_divergence
 
 from ...losses import elbo, kl_to_standard_normal, reparameterize
-from ..engine import Case, Exercise, Mistake
+from ..engine import Case, Exercise, Mistake, Pair
 
 # reparameterize
 
@@ -148,6 +148,15 @@ noise: (N, d), already drawn from N(0, 1): nothing is drawn here. Returns (N, d)
             "one noise for all dimensions",
             "You use one number of noise for all dimensions of a sample, which ties them together; each has its own.",
             lambda mu, logvar, noise: mu + (logvar / 2).exp() * noise[:, :1],
+        ),
+    ),
+    pairs=(
+        Pair("variance for the deviation", "sign of logvar", lambda mu, logvar, noise: mu + (-logvar).exp() * noise),
+        Pair("variance for the deviation", "mean forgotten", lambda mu, logvar, noise: logvar.exp() * noise),
+        Pair(
+            "variance for the deviation",
+            "one noise for the batch",
+            lambda mu, logvar, noise: mu + logvar.exp() * noise[:1],
         ),
     ),
 )
@@ -315,6 +324,14 @@ Returns (N,): one value for each sample, summed over its d dimensions, at least 
             lambda mu, logvar: _kl_terms(mu, logvar.clamp(-10, 10)).sum(1),
         ),
     ),
+    pairs=(
+        Pair("wrong sign", "no half", lambda mu, logvar: -2 * _kl_terms(mu, logvar).sum(1)),
+        Pair("wrong sign", "mean over dimensions", lambda mu, logvar: -_kl_terms(mu, logvar).mean(1)),
+        Pair("no half", "mean over dimensions", lambda mu, logvar: 2 * _kl_terms(mu, logvar).mean(1)),
+        Pair("no half", "sum over the batch", lambda mu, logvar: 2 * _kl_terms(mu, logvar).sum()),
+        Pair("no half", "no -1", lambda mu, logvar: (mu**2 + logvar.exp() - logvar).sum(1)),
+        Pair("no half", "sign of logvar", lambda mu, logvar: (mu**2 + logvar.exp() - 1 + logvar).sum(1)),
+    ),
 )
 
 
@@ -481,6 +498,24 @@ Returns a scalar, in nats: the KL is summed over the d dimensions, then the mean
             "KL reversed",
             "You computed KL(N(0, I) || q(z|x)); in the bound q(z|x) comes first.",
             _elbo_with_kl(_kl_reversed),
+        ),
+    ),
+    pairs=(
+        Pair(
+            "negative",
+            "KL averaged over everything",
+            lambda log_px, mu, logvar: -(log_px - _kl_terms(mu, logvar).mean(1)).mean(),
+        ),
+        Pair("negative", "sum over the batch", lambda log_px, mu, logvar: -elbo(log_px, mu, logvar) * len(log_px)),
+        Pair(
+            "KL added",
+            "half missing in the KL",
+            lambda log_px, mu, logvar: (log_px + 2 * kl_to_standard_normal(mu, logvar)).mean(),
+        ),
+        Pair(
+            "half missing in the KL",
+            "KL averaged over everything",
+            _elbo_with_kl(lambda mu, logvar: 2 * _kl_terms(mu, logvar).mean(1)),
         ),
     ),
 )

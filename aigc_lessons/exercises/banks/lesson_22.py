@@ -10,7 +10,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from ...losses import aggregate_posterior, kl_to_standard_normal, optimal_decoder, vae_loss
 from ...models.vae import decoder_network, encoder_network
-from ..engine import Case, Exercise, Mistake
+from ..engine import Case, Exercise, Mistake, Pair
 
 
 def _vae_cases(seed):
@@ -226,6 +226,48 @@ Returns a scalar: pixels and latent dimensions are summed, then the mean over th
             ),
         ),
     ),
+    pairs=(
+        Pair(
+            "mean over pixels",
+            "half missing in the KL",
+            lambda x, reconstruction, mu, logvar, beta: (
+                (x - reconstruction).square().flatten(1).mean(1) / 2 + 2 * beta * kl_to_standard_normal(mu, logvar)
+            ).mean(),
+        ),
+        Pair(
+            "mse_loss as it comes",
+            "KL averaged over dimensions",
+            lambda x, reconstruction, mu, logvar, beta: (
+                F.mse_loss(reconstruction, x) + beta * kl_to_standard_normal(mu, logvar).mean() / mu.shape[1]
+            ),
+        ),
+        Pair(
+            "mean over pixels",
+            "KL averaged over dimensions",
+            lambda x, reconstruction, mu, logvar, beta: (
+                (x - reconstruction).square().mean() / 2 + beta * kl_to_standard_normal(mu, logvar).mean() / mu.shape[1]
+            ),
+        ),
+        Pair(
+            "no half",
+            "half missing in the KL",
+            lambda x, reconstruction, mu, logvar, beta: 2 * vae_loss(x, reconstruction, mu, logvar, beta),
+        ),
+        Pair(
+            "no half",
+            "sum over the batch",
+            lambda x, reconstruction, mu, logvar, beta: (
+                _squared_error(x, reconstruction) + beta * kl_to_standard_normal(mu, logvar)
+            ).sum(),
+        ),
+        Pair(
+            "no half",
+            "KL summed over the batch",
+            lambda x, reconstruction, mu, logvar, beta: (
+                _squared_error(x, reconstruction).mean() + beta * kl_to_standard_normal(mu, logvar).sum()
+            ),
+        ),
+    ),
 )
 
 
@@ -398,6 +440,18 @@ Returns (M,), in nats. It must be finite far from all codes, where every single 
             lambda z, mu, logvar: aggregate_posterior(z, mu, logvar).exp(),
         ),
     ),
+    pairs=(
+        Pair(
+            "sum for the mean",
+            "constant left out",
+            lambda z, mu, logvar: (-0.5 * sum(_terms(z, mu, logvar)).sum(2)).logsumexp(1),
+        ),
+        Pair(
+            "sum for the mean",
+            "exponential of tiny numbers",
+            lambda z, mu, logvar: _log_densities(z, mu, logvar).exp().sum(1).log(),
+        ),
+    ),
 )
 
 
@@ -533,6 +587,18 @@ Returns (M, ...): one picture for each z. The N weights of one z are q(z|x_n), d
             "distance not squared",
             "You use softmax of minus the distance, not squared; a Gaussian has the square.",
             lambda z, mu, logvar, x: _weighted((-torch.cdist(z, mu)).softmax(1), x),
+        ),
+    ),
+    pairs=(
+        Pair(
+            "no half",
+            "logvar left out",
+            lambda z, mu, logvar, x: _weighted((-_terms(z, mu, logvar)[0].sum(2)).softmax(1), x),
+        ),
+        Pair(
+            "logvar left out",
+            "not divided by the variance",
+            lambda z, mu, logvar, x: _weighted((-0.5 * torch.cdist(z, mu).square()).softmax(1), x),
         ),
     ),
 )

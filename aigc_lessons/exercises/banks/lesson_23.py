@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from ...losses import jensen_shannon, optimal_discriminator
 from ...ops import extragradient_step
-from ..engine import Case, Exercise, Mistake
+from ..engine import Case, Exercise, Mistake, Pair
 
 # optimal_discriminator
 
@@ -185,6 +185,10 @@ Densities may be tiny, far out in the tails, and above 1. Returns the same shape
             "You square the densities, as if they were amplitudes; they enter as they are.",
             lambda p_data, p_model: optimal_discriminator(p_data**2, p_model**2),
         ),
+    ),
+    pairs=(
+        Pair("roles exchanged", "NaN where both are 0", lambda p_data, p_model: p_model / (p_data + p_model)),
+        Pair("roles exchanged", "epsilon below", lambda p_data, p_model: p_model / (p_data + p_model + 1e-8)),
     ),
 )
 
@@ -398,6 +402,11 @@ Returns a scalar, in nats, from 0 where p and q are equal to log 2 where they ne
             lambda p, q: (p - q).abs().sum() / 2,
         ),
     ),
+    pairs=(
+        Pair("no half", "bits", lambda p, q: 2 * jensen_shannon(p, q) / math.log(2)),
+        Pair("no half", "NaN at zeros", lambda p, q: 2 * _divergence_raw(p, q)),
+        Pair("no half", "wrong sign", lambda p, q: -2 * jensen_shannon(p, q)),
+    ),
 )
 
 
@@ -586,6 +595,15 @@ lr: number, the size of both steps. Returns (P,), the parameters after the step;
             "You take twice the gradients ahead minus those here; the gradients of ahead are used as they are.",
             lambda field, point, lr: point - lr * (2 * field(point - lr * field(point)) - field(point)),
         ),
+    ),
+    pairs=(
+        Pair("climbs", "no step size ahead", lambda field, point, lr: point + lr * field(point - field(point))),
+        Pair(
+            "no step size ahead",
+            "no step size in the end",
+            lambda field, point, lr: point - field(point - field(point)),
+        ),
+        Pair("looks back", "no step size ahead", lambda field, point, lr: point - lr * field(point + field(point))),
     ),
 )
 

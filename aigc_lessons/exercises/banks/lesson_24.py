@@ -8,7 +8,7 @@ from torch import nn
 
 from ...losses import critic_generator_loss, critic_loss, discriminator_loss, generator_loss, saturating_generator_loss
 from ...models.dcgan import gan_step, generator_network
-from ..engine import Case, Exercise, Mistake
+from ..engine import Case, Exercise, Mistake, Pair
 
 # discriminator_loss
 
@@ -176,6 +176,38 @@ D = sigmoid(logit). Finite, with finite gradients, at logits of 150 and -150 too
             lambda real_logits, fake_logits: _bce(real_logits, 0.9) + _bce(fake_logits, 0.0),
         ),
     ),
+    pairs=(
+        Pair(
+            "labels exchanged",
+            "sum over the batch",
+            lambda real_logits, fake_logits: F.softplus(real_logits).sum() + F.softplus(-fake_logits).sum(),
+        ),
+        Pair(
+            "labels exchanged",
+            "half",
+            lambda real_logits, fake_logits: discriminator_loss(fake_logits, real_logits) / 2,
+        ),
+        Pair(
+            "labels exchanged",
+            "one mean over everything",
+            lambda real_logits, fake_logits: torch.cat([F.softplus(real_logits), F.softplus(-fake_logits)]).mean(),
+        ),
+        Pair(
+            "labels exchanged",
+            "sigmoid, then log",
+            lambda real_logits, fake_logits: _discriminator_without_logits(fake_logits, real_logits, torch.log),
+        ),
+        Pair(
+            "sigmoid, then log",
+            "half",
+            lambda real_logits, fake_logits: _discriminator_without_logits(real_logits, fake_logits, torch.log) / 2,
+        ),
+        Pair(
+            "to be maximised",
+            "sigmoid, then log",
+            lambda real_logits, fake_logits: -_discriminator_without_logits(real_logits, fake_logits, torch.log),
+        ),
+    ),
 )
 
 
@@ -302,6 +334,12 @@ Returns a scalar, in nats. Finite, with finite gradients, at logits of 150 and -
             "You take half of the loss; it is the mean itself.",
             lambda fake_logits: generator_loss(fake_logits) / 2,
         ),
+    ),
+    pairs=(
+        Pair("labels of a fake", "sum over the batch", lambda fake_logits: F.softplus(fake_logits).sum()),
+        Pair("sum over the batch", "sigmoid, then log", lambda fake_logits: -fake_logits.sigmoid().log().sum()),
+        Pair("to be maximised", "sigmoid, then log", lambda fake_logits: fake_logits.sigmoid().log().mean()),
+        Pair("the saturating loss", "sum over the batch", lambda fake_logits: -F.softplus(fake_logits).sum()),
     ),
 )
 
@@ -687,6 +725,21 @@ Returns (d_loss, g_loss): two floats, the values that were minimised, in nats.""
             "You return tensors that still hang on the graph, which keeps it in memory for as long as the "
             "history: return loss.item().",
             _step_losses_on_the_graph,
+        ),
+    ),
+    pairs=(
+        Pair(
+            "the generator's gradients never zeroed", "the discriminator's gradients never zeroed", _step_with(zero=())
+        ),
+        Pair(
+            "discriminator stepped twice",
+            "the saturating loss",
+            _step_with(g_loss=saturating_generator_loss, after_g=("g", "d")),
+        ),
+        Pair(
+            "labels exchanged",
+            "half the discriminator's loss",
+            _step_with(d_loss=lambda real, fake: discriminator_loss(fake, real) / 2),
         ),
     ),
 )

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from ...losses import critic_loss, discriminator_loss, gradient_penalty, hinge_discriminator_loss
 from ...ops import spectral_norm
-from ..engine import Case, Exercise, Mistake
+from ..engine import Case, Exercise, Mistake, Pair
 
 # critic_loss
 
@@ -152,6 +152,21 @@ Scores are any real numbers. Returns a scalar in the units of the scores; it may
             "cut to pairs",
             "You pair real and fake scores and drop what is left over; the two batches may differ in size.",
             lambda real_scores, fake_scores: critic_loss(*_in_pairs(real_scores, fake_scores)),
+        ),
+    ),
+    pairs=(
+        Pair(
+            "the critic's gain",
+            "sum over the batch",
+            lambda real_scores, fake_scores: real_scores.sum() - fake_scores.sum(),
+        ),
+        Pair(
+            "the critic's gain",
+            "sigmoid first",
+            lambda real_scores, fake_scores: critic_loss(fake_scores.sigmoid(), real_scores.sigmoid()),
+        ),
+        Pair(
+            "means added", "sum over the batch", lambda real_scores, fake_scores: fake_scores.sum() + real_scores.sum()
         ),
     ),
 )
@@ -410,6 +425,28 @@ Returns a scalar: the mean over the N samples, differentiable in the critic's we
             lambda critic, real, fake, t: 10 * gradient_penalty(critic, real, fake, t),
         ),
     ),
+    pairs=(
+        Pair(
+            "real and fake exchanged",
+            "sum over the batch",
+            lambda critic, real, fake, t: (_slopes(critic, fake, real, t) - 1).square().sum(),
+        ),
+        Pair(
+            "no root",
+            "sum over the batch",
+            lambda critic, real, fake, t: (_slopes(critic, real, fake, t).square() - 1).square().sum(),
+        ),
+        Pair(
+            "pulled to 0",
+            "sum over the batch",
+            lambda critic, real, fake, t: _slopes(critic, real, fake, t).square().sum(),
+        ),
+        Pair(
+            "norm over the channels",
+            "sum over the batch",
+            lambda critic, real, fake, t: (_slopes(critic, real, fake, t, _channel_norm) - 1).square().sum(),
+        ),
+    ),
 )
 
 
@@ -549,6 +586,28 @@ Returns a scalar in the units of the scores, at least 0: the mean cost of the re
             "real ones only",
             "You leave out the fakes.",
             lambda real_scores, fake_scores: F.relu(1 - real_scores).mean() + 0 * fake_scores.sum(),
+        ),
+    ),
+    pairs=(
+        Pair(
+            "real and fake exchanged",
+            "half",
+            lambda real_scores, fake_scores: hinge_discriminator_loss(fake_scores, real_scores) / 2,
+        ),
+        Pair(
+            "real and fake exchanged",
+            "sum over the batch",
+            lambda real_scores, fake_scores: F.relu(1 + real_scores).sum() + F.relu(1 - fake_scores).sum(),
+        ),
+        Pair(
+            "no margin",
+            "half",
+            lambda real_scores, fake_scores: (F.relu(-real_scores).mean() + F.relu(fake_scores).mean()) / 2,
+        ),
+        Pair(
+            "real and fake exchanged",
+            "no margin",
+            lambda real_scores, fake_scores: F.relu(real_scores).mean() + F.relu(-fake_scores).mean(),
         ),
     ),
 )
@@ -780,6 +839,18 @@ Gradients flow through sigma to weight with u and v held constant, and none thro
             "You let gradients flow through the rounds; u and v are constants, so compute them under "
             "torch.no_grad() or detach them.",
             _norm_through_the_rounds,
+        ),
+    ),
+    pairs=(
+        Pair(
+            "one round only",
+            "the first u returned",
+            lambda weight, u, iterations: (spectral_norm(weight, u, 1)[0], u.clone()),
+        ),
+        Pair(
+            "squared",
+            "the first u returned",
+            _norm_returns(lambda weight, start, sigma, u, v: (sigma.square(), start.clone())),
         ),
     ),
 )
