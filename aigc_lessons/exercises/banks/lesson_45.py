@@ -82,19 +82,18 @@ nothing else.""",
         ),
     },
     mistakes=(
-        # neural-style-pytorch #1: view(N * C, H * W) before the product
+        # rrmina/neural-style-pytorch, issue 1, and d2l's gram: view(N * C, H * W) before the product
         Mistake(
             "batch mixed",
             "You multiply the channels of all pictures with each other; each picture has a C by C matrix of its own.",
             _mixed_gram,
         ),
-        # the same #1, where the batch's Gram matrices are compared as a sum
         Mistake(
             "summed over the batch",
             "You add up the matrices of the batch; each picture keeps its own.",
             lambda features: gram(features).sum(0),
         ),
-        # keras's example neural_style_transfer.py divides in the loss instead, where another size of picture is another scale
+        # Keras's example neural_style_transfer.py divides in the loss instead
         Mistake(
             "not divided",
             "You sum over the positions; divide by their number, or larger pictures have larger matrices.",
@@ -132,7 +131,6 @@ nothing else.""",
             "You multiply positions with each other; sum over the positions, so that channels remain.",
             lambda features: _flat(features).mT @ _flat(features) / _positions(features),
         ),
-        # d2l's and others' reshape((n, -1)) of channels that stand last, tried on channels that stand first
         Mistake(
             "reshaped, not transposed",
             "You reshape as if the channels stood last; that mixes channels with positions.",
@@ -315,7 +313,6 @@ many positions as a has. Returns a scalar: the mean over the N pictures, the K d
             "You sort over the directions; sort over the positions, each direction by itself.",
             _sliced_with(sort=lambda v: v.sort(1).values),
         ),
-        # the loss of several public versions is the 1-Wasserstein distance under the name of the squared one
         Mistake(
             "absolute differences",
             "You take absolute differences; the squares are asked for.",
@@ -474,7 +471,6 @@ becomes the style's mean, and no NaN.""",
             "You give the style the moments of the content; it is the content that changes.",
             lambda content, style: match_moments(style, content),
         ),
-        # field: AdaIN by population std of the wrong axis
         Mistake(
             "moments of the batch",
             "You take the moments over the batch as well, as batch norm does; each picture has its own.",
@@ -485,7 +481,7 @@ becomes the style's mean, and no NaN.""",
             "You take the moments over the channels as well; each channel has its own.",
             _matched((1, 2, 3)),
         ),
-        # keras's adain.py has reduce over axes (1, 2), which are height and width only where channels stand last
+        # TensorLayer's adain_norm.py: tf.nn.moments(features, [1, 2]), right for its channels-last features
         Mistake(
             "channels-last axes",
             "You take the moments over axes 1 and 2, which are height and width only where channels stand last.",
@@ -496,7 +492,7 @@ becomes the style's mean, and no NaN.""",
             "You take the moments of each row of pixels; take them over all positions.",
             lambda content, style: _matched((3,))(content, F.interpolate(style, content.shape[2:], mode="area")),
         ),
-        # naoto0804's pytorch-AdaIN uses var(dim=2), unbiased; with few positions that differs
+        # naoto0804/pytorch-AdaIN, function.py: var(dim=2), torch's unbiased default
         Mistake(
             "unbiased for the content",
             "You use torch's default for the content, which divides by the number of positions minus 1.",
@@ -619,7 +615,6 @@ mean of |pixel - the pixel on its left| over all those pairs.""",
         ),
     },
     mistakes=(
-        # TensorFlow's style_transfer tutorial: squared differences under the same name, in an earlier version
         Mistake(
             "squared",
             "You square the differences, which blurs edges rather than noise; take absolute values.",
@@ -636,7 +631,6 @@ mean of |pixel - the pixel on its left| over all those pairs.""",
             "You sum over a picture and take the mean over the batch; the mean is taken over all pairs.",
             lambda x: (_down(x).abs().sum() + _right(x).abs().sum()) / len(x),
         ),
-        # kornia's and others' division by the number of pixels
         Mistake(
             "divided by the pixels",
             "You divide by the number of pixels; a picture has fewer pairs of neighbours than pixels.",
@@ -686,7 +680,7 @@ mean of |pixel - the pixel on its left| over all those pairs.""",
                 + (x[..., 2:] - x[..., :-2]).abs().sum() / max(1, x[..., 2:].numel())
             ),
         ),
-        # Rudin, Osher and Fatemi's own form
+        # Rudin, Osher and Fatemi 1992 have this form
         Mistake(
             "root of the squares",
             "You take the root of the sum of both squares, which is the other usual form; asked is the sum of absolute values.",
