@@ -760,7 +760,7 @@ LINE = Exercise(
     lesson=63,
     points=2,
     minutes=10,
-    docstring="""One line of this training of a flow is wrong. Return its number.
+    docstring="""One line of this training of a flow has the effect described here. Return its number.
 
 The flow is told a class, and its batches are paired by transport. It runs without complaint, the loss falls, and the pictures are
 good ones of all classes. But whatever class you ask for, you get any of them.
@@ -789,7 +789,7 @@ good ones of all classes. But whatever class you ask for, you get any of them.
         Mistake("line 4", "You suspect the noise; it is drawn anew for each picture, as it should be.", lambda: 4),
         Mistake(
             "line 5",
-            "You suspect the transport; p is the best permutation of the second argument, so ask who is moved by it.",
+            "You suspect pairs over all classes at once, a fault too; but p alone takes no picture from its label, so ask what is moved by it.",
             lambda: 5,
         ),
         Mistake("line 7", "You suspect the times; each picture has its own, from 0 to 1.", lambda: 7),
