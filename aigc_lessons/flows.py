@@ -1,4 +1,5 @@
-"""What lesson 63 adds to the steps of a flow: pairs by transport, how straight a flow is, and the exact density of its samples.
+"""Flow matching (lessons 32 and 61 to 64): the straight way, its objective, steps along a velocity, guidance; and what lesson 63 adds: pairs
+by transport, how straight a flow is, and the exact density of its samples.
 
 Throughout t = 0 is data and t = 1 is noise, and a velocity is a function (x, t) -> the shape of x, x (N, ...), t a number: an exact
 one fits as well as a network.
@@ -8,7 +9,101 @@ import math
 
 import torch
 
-from .ops import euler_step, heun_step
+
+def _a_number_each(t, x):
+    """(N,) -> (N, 1, ..., 1), to multiply x (N, ...) by; a plain number stays as it is."""
+    return t.view(-1, *[1] * (x.ndim - 1)) if isinstance(t, torch.Tensor) and t.ndim == 1 else t
+
+
+def interpolate(x, noise, t):
+    """The point at time t of the straight line from a picture to noise: (1 - t) x + t noise.
+
+    Args: x, noise: (N, ...) of one shape. t: (N,), or one number for all, in [0, 1]: 0 is the picture, 1 the noise.
+    Returns: the shape of x.
+    Source: Liu et al. 2023, Flow Straight and Fast (rectified flow), section 2.1; there time runs the other way.
+    """
+    t = _a_number_each(t, x)
+    return (1 - t) * x + t * noise
+
+
+def velocity_target(x, noise):
+    """How fast that point moves as t grows, at every t the same: noise - x, the derivative of `interpolate` in t.
+
+    Args: x, noise: (N, ...) of one shape. Returns: the same shape.
+    Source: Liu et al. 2023, eq. 1; Lipman et al. 2023, Flow Matching for Generative Modeling, eq. 23.
+    """
+    return noise - x
+
+
+def flow_loss(velocity, x, noise):
+    """Mean squared error of a velocity that was said for the line from x to noise.
+
+    Its least value is not 0: lines from different pictures cross, and where they do the best answer is their mean velocity.
+
+    Args: velocity, x, noise: (N, ...) of one shape. Returns: scalar, at least 0.
+    Source: Liu et al. 2023, eq. 1; Lipman et al. 2023, eq. 9.
+    """
+    return (velocity - velocity_target(x, noise)).square().mean()
+
+
+def drop_labels(labels, keep, null):
+    """Put `null`, which stands for "no condition", in the place of what is not kept.
+
+    Args: labels: (N, ...) int64; not changed. keep: (N,), 1 or 0 for each sample. null: int. Returns: the shape of labels.
+    Source: Ho and Salimans 2022, Classifier-Free Diffusion Guidance, algorithm 1.
+    """
+    return torch.where(keep.bool().view(-1, *[1] * (labels.ndim - 1)), labels, null)
+
+
+def guided(unconditional, conditional, w):
+    """Classifier-free guidance: from the unconditional prediction w times the way to the conditional one.
+
+    Args: unconditional, conditional: predictions of one shape. w: number; 0 gives the first and 1 the second, to the bit;
+        above 1 goes beyond it.
+    Returns: unconditional + w (conditional - unconditional).
+    Source: Ho and Salimans 2022, eq. 6, whose w counts from 0 where this one counts from 1.
+    """
+    return torch.lerp(unconditional, conditional, w)
+
+
+def euler_step(velocity, x, t, dt):
+    """One step of a flow from time t to t - dt, straight along the velocity at its beginning.
+
+    Args: velocity: function (x, t) -> the shape of x. x: (N, ...). t, dt: numbers. Returns: the shape of x.
+    """
+    return x - dt * velocity(x, t)
+
+
+def heun_step(velocity, x, t, dt):
+    """One step of a flow from time t to t - dt, along the mean of the velocities at both ends.
+
+    Args: as `euler_step`. Returns: the shape of x. The velocity is asked twice, the second time where an Euler step would end.
+    Source: Hairer, Nørsett and Wanner 1993, Solving Ordinary Differential Equations I, section II.1.
+    """
+    here = velocity(x, t)
+    there = velocity(x - dt * here, t - dt)
+    return x - dt * (here + there) / 2
+
+
+def flow_sample(velocity, noise, steps, solver="heun"):
+    """Follow a flow from noise at t = 1 to data at t = 0, in equal steps.
+
+    With "heun" the last step is Euler's all the same: a learnt velocity is least exact at t = 0, where the noise that is asked for
+    can no longer be seen.
+
+    Args: velocity: function (x, t) -> the shape of x, t a number. noise: (N, ...). steps: int, at least 1. solver: "euler", "heun".
+    Returns: the shape of noise.
+    Raises ValueError: no step, or an unknown solver.
+    """
+    if steps < 1 or steps != int(steps):
+        raise ValueError(f"flow_sample(steps={steps}): accepted is a whole number of steps, 1 or more, such as 10.")
+    if solver not in ("euler", "heun"):
+        raise ValueError(f"flow_sample(solver={solver!r}): accepted are 'euler' and 'heun'.")
+    x, dt = noise, 1 / steps
+    for i in range(steps, 0, -1):
+        step = heun_step if solver == "heun" and i > 1 else euler_step
+        x = step(velocity, x, i / steps, dt)
+    return x
 
 
 def pair_by_transport(x, noise):

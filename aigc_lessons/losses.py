@@ -298,45 +298,6 @@ def cyclegan_generator_loss(
     return adversarial + cycle_weight * cycle + identity_weight * identity
 
 
-# ---------------------------------------------------------------- flows (lessons 32 and 61 to 64): t = 0 is data, t = 1 is noise
-
-
-def _a_number_each(t, x):
-    """(N,) -> (N, 1, ..., 1), to multiply x (N, ...) by; a plain number stays as it is."""
-    return t.view(-1, *[1] * (x.ndim - 1)) if isinstance(t, torch.Tensor) and t.ndim == 1 else t
-
-
-def interpolate(x, noise, t):
-    """The point at time t of the straight line from a picture to noise: (1 - t) x + t noise.
-
-    Args: x, noise: (N, ...) of one shape. t: (N,), or one number for all, in [0, 1]: 0 is the picture, 1 the noise.
-    Returns: the shape of x.
-    Source: Liu et al. 2023, Flow Straight and Fast (rectified flow), section 2.1; there time runs the other way.
-    """
-    t = _a_number_each(t, x)
-    return (1 - t) * x + t * noise
-
-
-def velocity_target(x, noise):
-    """How fast that point moves as t grows, at every t the same: noise - x, the derivative of `interpolate` in t.
-
-    Args: x, noise: (N, ...) of one shape. Returns: the same shape.
-    Source: Liu et al. 2023, eq. 1; Lipman et al. 2023, Flow Matching for Generative Modeling, eq. 23.
-    """
-    return noise - x
-
-
-def flow_loss(velocity, x, noise):
-    """Mean squared error of a velocity that was said for the line from x to noise.
-
-    Its least value is not 0: lines from different pictures cross, and where they do the best answer is their mean velocity.
-
-    Args: velocity, x, noise: (N, ...) of one shape. Returns: scalar, at least 0.
-    Source: Liu et al. 2023, eq. 1; Lipman et al. 2023, eq. 9.
-    """
-    return (velocity - velocity_target(x, noise)).square().mean()
-
-
 # ---------------------------------------------------------------- models that draw pixel by pixel (lesson 26)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..data.pixels import from_levels
 from ..losses import cross_entropy
-from ..ops import causal_mask, shift_right
+from ..sequences import causal_mask, shift_right
 from .adversary import update
 from .checks import check_counts, check_unconditional, evaluating, in_chunks
 
@@ -234,7 +234,7 @@ def _check_tokens(model, tokens):
         given = tokens.dtype if isinstance(tokens, torch.Tensor) else type(tokens).__name__
         raise TypeError(
             f"This {who} takes tokens, int64 from 0 to {model.levels - 1}, and got {given}. For pictures: "
-            f"al.ops.raster(al.data.to_levels(images, {model.levels}))."
+            f"al.sequences.raster(al.data.to_levels(images, {model.levels}))."
         )
     if tokens.ndim != 2 or tokens.shape[1] != length:
         raise ValueError(

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ..ops import label_unary, mean_field, unary
+from ..fields import label_unary, mean_field, unary
 from .checks import check_channels, check_counts, check_floats
 
 

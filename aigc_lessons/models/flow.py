@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..losses import flow_loss, interpolate
-from ..ops import drop_labels, film, flow_sample, guided
+from ..flows import drop_labels, flow_loss, flow_sample, guided, interpolate
+from ..ops import film
 from .adversary import averaged, update
 from .checks import check_batch, check_counts, check_fits, check_labels, in_chunks
 
@@ -184,7 +184,7 @@ class Flow(nn.Module):
         Args:
             labels: (n,) int64, or one number for all; None: each class in turn. Of a flow without classes: None.
             guidance_scale: 1: as learnt; above 1: nearer to what is asked, less varied; 0: without the class.
-            steps, solver: as in ops.flow_sample.
+            steps, solver: as in flows.flow_sample.
         Raises ValueError: labels or guidance that this flow cannot follow, no steps.
         """
         if not self.n_classes:

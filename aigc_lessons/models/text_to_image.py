@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ..ops import attention, attention_weights, masked_mean, tokenize
+from ..sequences import attention, attention_weights, masked_mean, tokenize
 from .checks import check_counts, check_fits
 from .flow import Flow
 

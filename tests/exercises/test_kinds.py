@@ -34,7 +34,7 @@ def ran(lines, steps, **names):
     torch.manual_seed(0)
     source = re.sub(r"range\(\d+\)", f"range({steps})", "\n".join(lines))
     losses = {name: getattr(al.losses, name) for name in ("discriminator_loss", "generator_loss")}
-    names |= losses | {"torch": torch, "F": F, "interpolate": al.losses.interpolate}
+    names |= losses | {"torch": torch, "F": F, "interpolate": al.flows.interpolate}
     exec(source, names)
     return names
 
@@ -174,11 +174,11 @@ def test_a_flow_whose_pictures_were_moved_without_their_labels_does_not_obey():
         torch.manual_seed(0)
         net = _Plane()
         optimizer = torch.optim.Adam(net.parameters(), 3e-3)
-        tools = {"interpolate": al.losses.interpolate, "pair_by_transport": al.flows.pair_by_transport}
+        tools = {"interpolate": al.flows.interpolate, "pair_by_transport": al.flows.pair_by_transport}
         ran(lines, 250, images=images, labels=labels, net=net, optimizer=optimizer, **tools)
         velocity = lambda x, t, net=net: net(x, torch.full((len(x),), t), asked)
         with torch.no_grad():
-            drawn = al.ops.flow_sample(velocity, noise, 20, "euler")
+            drawn = al.flows.flow_sample(velocity, noise, 20, "euler")
         obeyed[fault] = ((drawn[:, 0] < 0) == (asked == 1)).float().mean().item()
     assert obeyed["broken"] < 0.65 and obeyed["mended"] > 0.95
 
@@ -211,11 +211,11 @@ def test_the_weight_that_removes_two_pixels_is_where_the_least_energy_changes():
     answer = al.exercises.get("weight_for_a_pair").reference()
     observed = torch.zeros(1, 5, 6, dtype=torch.int64)
     observed[0, 2, 2:4] = 3
-    costs = al.ops.label_unary(observed, 5, 0.9 + 0.1 / 5).double()
+    costs = al.fields.label_unary(observed, 5, 0.9 + 0.1 / 5).double()
     inside = torch.cartesian_prod(*[torch.tensor([0, 3])] * 12).view(-1, 1, 3, 4)
     maps = F.pad(inside, (1, 1, 1, 1))[:, 0]
     for weight, left in ((0.999 * answer, 2), (1.001 * answer, 0)):
-        energies = al.ops.potts_energy(maps, costs.expand(len(maps), -1, -1, -1), weight)
+        energies = al.fields.potts_energy(maps, costs.expand(len(maps), -1, -1, -1), weight)
         assert (maps[energies.argmin()] == 3).sum() == left
 
 

@@ -53,7 +53,7 @@ def test_the_probabilities_of_all_tiny_pictures_sum_to_1(kind, levels, shape, se
 
 def test_a_model_that_sees_the_pixel_itself_fails_that_sum():
     net = build("PixelCNN", 4, (2, 2))
-    net.network[0].mask = al.ops.causal_mask(5, "B")
+    net.network[0].mask = al.sequences.causal_mask(5, "B")
     every = torch.tensor(list(itertools.product(range(4), repeat=4)))
     assert abs(net.log_prob(every).exp().sum().item() - 1) > 0.01
 
@@ -122,7 +122,7 @@ def test_log_prob_is_the_sum_of_what_each_pixel_says(kind):
 @each_kind
 def test_samples_have_the_models_own_frequencies(kind):
     net = build(kind, 2, (1, 3))
-    drawn = al.ops.raster(al.data.to_levels(net.sample(20_000, seed=4), 2))
+    drawn = al.sequences.raster(al.data.to_levels(net.sample(20_000, seed=4), 2))
     every = torch.tensor(list(itertools.product(range(2), repeat=3)))
     p = net.log_prob(every).exp()
     share = torch.stack([(drawn == picture).all(1).double().mean() for picture in every])
@@ -177,7 +177,7 @@ def test_fit_learns_a_pattern_from_tokens(kind):
     history = al.fit(net, x, steps=120, batch_size=32, progress=False)
     assert history.losses.keys() == {"loss", "bits"} and not same(before, net)
     assert history.losses["bits"][-1] == pytest.approx(1 / 12, abs=0.05)
-    drawn = al.ops.raster(al.data.to_levels(net.sample(50, seed=5).cpu(), 2))
+    drawn = al.sequences.raster(al.data.to_levels(net.sample(50, seed=5).cpu(), 2))
     assert (drawn == (drawn[:, :1] + torch.arange(12)) % 2).all(1).float().mean() > 0.8
     assert 10 < drawn[:, 0].sum() < 40
 

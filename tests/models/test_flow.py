@@ -153,7 +153,7 @@ def test_samples_are_those_of_the_average_and_of_the_sampler():
     noise = torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(3))
     y = torch.arange(4)
     with torch.no_grad():
-        by_hand = al.ops.flow_sample(lambda x, t: model.net_ema(x, torch.full((4,), t), y), noise, 3, "euler").clamp(
+        by_hand = al.flows.flow_sample(lambda x, t: model.net_ema(x, torch.full((4,), t), y), noise, 3, "euler").clamp(
             -1, 1
         )
     torch.testing.assert_close(model.sample(4, seed=3, steps=3, solver="euler"), by_hand)

@@ -22,7 +22,7 @@ def model(seed=0, **given):
 
 
 def ids(*captions, length=6):
-    return torch.stack([al.ops.tokenize(c, WORDS, length)[0] for c in captions])
+    return torch.stack([al.sequences.tokenize(c, WORDS, length)[0] for c in captions])
 
 
 # The encoder

@@ -36,11 +36,11 @@ def seeded():
 @pytest.fixture(scope="module")
 def shapes():
     images = al.data.load("shapes", size=32, n=60, seed=77).images
-    return images, al.ops.unary(images, PALETTE, 0.35).argmin(1)
+    return images, al.fields.unary(images, PALETTE, 0.35).argmin(1)
 
 
 def solved(cost, weight):
-    return al.ops.mean_field(cost.neg().softmax(1), cost, weight, 30).argmax(1)
+    return al.fields.mean_field(cost.neg().softmax(1), cost, weight, 30).argmax(1)
 
 
 def test_the_grid_has_four_neighbours_inside_and_its_laplacian_is_the_stencil(lesson):
@@ -60,7 +60,7 @@ def test_eigenvectors_give_what_the_direct_solution_gives(lesson):
     mu, solve = lesson["field"](w)
     assert mu.min() > -1e-5
     for lam in (0.0, 0.7, 20.0):
-        want = al.ops.gaussian_crf(picture.flatten(1).T, w, lam).T.view(3, 6, 6)
+        want = al.fields.gaussian_crf(picture.flatten(1).T, w, lam).T.view(3, 6, 6)
         torch.testing.assert_close(solve(picture, lam), want, rtol=1e-4, atol=1e-4)
 
 
@@ -107,9 +107,9 @@ def test_a_field_removes_independent_noise_better_than_a_vote(lesson, shapes):
 def test_clicks_are_worth_more_as_a_unary_than_written_over_the_result(shapes, lesson):
     images, truth = shapes
     g = torch.Generator().manual_seed(5)
-    cost = al.ops.unary(images + 2.0 * torch.randn(images.shape, generator=g), PALETTE, 2.0)
+    cost = al.fields.unary(images + 2.0 * torch.randn(images.shape, generator=g), PALETTE, 2.0)
     said = torch.where(torch.rand(truth.shape, generator=g) < 0.1, truth, -1)
-    told = solved(cost + al.ops.label_unary(said, 7, right=0.99), 1.5)
+    told = solved(cost + al.fields.label_unary(said, 7, right=0.99), 1.5)
     after = torch.where(said >= 0, said, solved(cost, 1.5))
     assert lesson["iou"](told, truth).mean() > lesson["iou"](after, truth).mean() + 0.1
 
@@ -118,10 +118,10 @@ def test_a_coarse_map_stays_as_it_is_and_counts_once(shapes, lesson):
     images, truth = shapes
     blocks = F.avg_pool2d(F.one_hot(truth, 7).movedim(-1, 1).float(), 4).argmax(1)
     coarse = blocks.repeat_interleave(4, 1).repeat_interleave(4, 2)
-    user = al.ops.label_unary(coarse, 7, right=0.967)
+    user = al.fields.label_unary(coarse, 7, right=0.967)
     assert torch.equal(solved(user, 2.0), coarse)
     g = torch.Generator().manual_seed(5)
-    cost = al.ops.unary(images + torch.randn(images.shape, generator=g), PALETTE, 1.0)
+    cost = al.fields.unary(images + torch.randn(images.shape, generator=g), PALETTE, 1.0)
     alone, told, once = (lesson["iou"](solved(c, 1.5), truth).mean() for c in (cost, cost + user, cost + user / 16))
     assert told < alone - 0.05 and once > told + 0.05
 

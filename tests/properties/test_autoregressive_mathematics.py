@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from aigc_lessons import losses, ops
+from aigc_lessons import losses, sequences
 
 
 def draw(*shape, seed=0):
@@ -15,35 +15,35 @@ def draw(*shape, seed=0):
 
 def test_raster_is_the_order_of_reading():
     picture = torch.arange(6).view(1, 1, 2, 3)
-    assert ops.raster(picture).tolist() == [[0, 1, 2, 3, 4, 5]]
+    assert sequences.raster(picture).tolist() == [[0, 1, 2, 3, 4, 5]]
     x = draw(4, 1, 3, 5)
     for r in range(3):
         for c in range(5):
-            assert torch.equal(ops.raster(x)[:, r * 5 + c], x[:, 0, r, c])
+            assert torch.equal(sequences.raster(x)[:, r * 5 + c], x[:, 0, r, c])
 
 
 @pytest.mark.parametrize("shape", [(4, 3, 5, 5), (4, 5, 5), (5, 5)])
 def test_raster_wants_grey_pictures(shape):
     with pytest.raises(ValueError, match=r"raster got images of shape .*Accepted: \(N, 1, H, W\), grey"):
-        ops.raster(torch.zeros(shape))
+        sequences.raster(torch.zeros(shape))
 
 
 def test_shift_right_by_hand():
-    assert ops.shift_right(torch.tensor([[5, 3, 8], [1, 2, 4]]), 17).tolist() == [[17, 5, 3], [17, 1, 2]]
-    assert ops.shift_right(torch.tensor([[5]]), 0).tolist() == [[0]]
-    assert ops.shift_right(torch.tensor([[5, 3]]), 17).dtype == torch.int64
+    assert sequences.shift_right(torch.tensor([[5, 3, 8], [1, 2, 4]]), 17).tolist() == [[17, 5, 3], [17, 1, 2]]
+    assert sequences.shift_right(torch.tensor([[5]]), 0).tolist() == [[0]]
+    assert sequences.shift_right(torch.tensor([[5, 3]]), 17).dtype == torch.int64
 
 
 @pytest.mark.parametrize("k", [1, 3, 5, 7])
 def test_masks_hold_half_of_the_weights_and_are_each_others_mirror(k):
-    a, b = ops.causal_mask(k, "A"), ops.causal_mask(k, "B")
+    a, b = sequences.causal_mask(k, "A"), sequences.causal_mask(k, "B")
     assert a.sum() == k * k // 2 and b.sum() == k * k // 2 + 1
     assert torch.equal(a + b.flip(0, 1), torch.ones(k, k))
 
 
 def test_a_mask_by_hand():
-    assert ops.causal_mask(3, "A").tolist() == [[1, 1, 1], [1, 0, 0], [0, 0, 0]]
-    assert ops.causal_mask(3, "B").tolist() == [[1, 1, 1], [1, 1, 0], [0, 0, 0]]
+    assert sequences.causal_mask(3, "A").tolist() == [[1, 1, 1], [1, 0, 0], [0, 0, 0]]
+    assert sequences.causal_mask(3, "B").tolist() == [[1, 1, 1], [1, 1, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("k", [3, 5])
@@ -51,7 +51,7 @@ def test_a_mask_by_hand():
 def test_a_masked_convolution_is_causal_in_raster_order(k, kind):
     weight = draw(1, 1, k, k).abs() + 0.1
     x = draw(1, 1, 6, 5, seed=1).requires_grad_()
-    y = torch.nn.functional.conv2d(x, weight * ops.causal_mask(k, kind), padding=k // 2).flatten()
+    y = torch.nn.functional.conv2d(x, weight * sequences.causal_mask(k, kind), padding=k // 2).flatten()
     for i in range(30):
         (gradient,) = torch.autograd.grad(y[i], x, retain_graph=True)
         assert not gradient.flatten()[i + (kind == "B") :].any()
@@ -63,7 +63,7 @@ def test_a_masked_convolution_is_causal_in_raster_order(k, kind):
 )
 def test_masks_that_are_refused(k, kind, says):
     with pytest.raises(ValueError, match=f"causal_mask\\({says}\\): accepted are"):
-        ops.causal_mask(k, kind)
+        sequences.causal_mask(k, kind)
 
 
 @pytest.mark.parametrize(("n", "i", "h"), [(1, 1, 1), (3, 5, 2), (4, 2, 6)])
@@ -72,20 +72,20 @@ def test_the_gru_cell_is_torchs(n, i, h):
     cell = nn.GRUCell(i, h).double()
     x, memory = draw(n, i), draw(n, h, seed=1)
     torch.testing.assert_close(
-        ops.gru_cell(x, memory, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh), cell(x, memory)
+        sequences.gru_cell(x, memory, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh), cell(x, memory)
     )
 
 
 def test_a_gru_step_lies_between_its_memory_and_1():
     x, h = draw(50, 3), draw(50, 4, seed=1).tanh()
     weights = [draw(12, 3, seed=2), draw(12, 4, seed=3), draw(12, seed=4), draw(12, seed=5)]
-    assert ops.gru_cell(x, h, *weights).abs().max() <= 1
+    assert sequences.gru_cell(x, h, *weights).abs().max() <= 1
     shut = [
         0 * weights[0],
         0 * weights[1],
         torch.cat([torch.zeros(4), torch.full((4,), 50.0), torch.zeros(4)]).double(),
     ]
-    torch.testing.assert_close(ops.gru_cell(x, h, *shut, 0 * weights[3]), h)  # z = 1: all is kept
+    torch.testing.assert_close(sequences.gru_cell(x, h, *shut, 0 * weights[3]), h)  # z = 1: all is kept
 
 
 @pytest.mark.parametrize("levels", [2, 4, 17, 256])

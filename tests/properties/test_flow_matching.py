@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
-from aigc_lessons import flows, losses, ops
+from aigc_lessons import flows
 
 SAMPLERS = {
-    solver: lambda velocity, noise, steps, solver=solver: ops.flow_sample(velocity, noise, steps, solver)
+    solver: lambda velocity, noise, steps, solver=solver: flows.flow_sample(velocity, noise, steps, solver)
     for solver in ("euler", "heun")
 }
 
@@ -200,8 +200,8 @@ def test_heun_on_the_last_step_keeps_half_of_its_noise():
     c, dt, z = 0.4, 0.2, randn(1_000)
     at_the_end = lambda x, t: -x if t < 1e-12 else (x - c) / t
     x = (1 - dt) * c + dt * z
-    torch.testing.assert_close(ops.heun_step(at_the_end, x, dt, dt), c + dt / 2 * z)
-    torch.testing.assert_close(ops.euler_step(at_the_end, x, dt, dt), torch.full_like(z, c))
+    torch.testing.assert_close(flows.heun_step(at_the_end, x, dt, dt), c + dt / 2 * z)
+    torch.testing.assert_close(flows.euler_step(at_the_end, x, dt, dt), torch.full_like(z, c))
 
 
 def test_following_the_mean_velocity_keeps_the_distribution():
@@ -348,9 +348,9 @@ def test_pairs_decide_whether_one_step_is_enough():
             )
             if paired:
                 noise = noise[flows.pair_by_transport(x, noise)]
-            said = net(torch.cat([losses.interpolate(x, noise, t), t[:, None]], 1))
+            said = net(torch.cat([flows.interpolate(x, noise, t), t[:, None]], 1))
             optimizer.zero_grad()
-            losses.flow_loss(said, x, noise).backward()
+            flows.flow_loss(said, x, noise).backward()
             optimizer.step()
         velocity = lambda x, t: net(torch.cat([x, torch.full_like(x, t)], 1))
         with torch.no_grad():

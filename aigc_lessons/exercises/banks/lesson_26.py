@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ...losses import bits_per_pixel
-from ...ops import causal_mask, gru_cell, raster, shift_right
+from ...sequences import causal_mask, gru_cell, raster, shift_right
 from ..engine import Case, Exercise, Mistake
 
 # raster

@@ -5,7 +5,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from ...ops import attention, film, masked_mean, tokenize
+from ...ops import film
+from ...sequences import attention, masked_mean, tokenize
 from ..engine import Case, Exercise, Mistake
 
 # tokenize

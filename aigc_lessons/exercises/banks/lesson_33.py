@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from ...ops import gaussian_crf, mean_field, neighbour_sum, unary
+from ...fields import gaussian_crf, mean_field, neighbour_sum, unary
 from ..engine import Case, Exercise, Mistake
 
 # unary

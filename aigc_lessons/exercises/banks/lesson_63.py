@@ -5,9 +5,7 @@ import math
 
 import torch
 
-from ...flows import pair_by_transport
-from ...losses import interpolate, velocity_target
-from ...ops import euler_step, heun_step
+from ...flows import euler_step, heun_step, interpolate, pair_by_transport, velocity_target
 from ..engine import Case, Exercise, Mistake
 
 
