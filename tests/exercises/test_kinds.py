@@ -193,7 +193,6 @@ def test_the_least_loss_of_a_flow_by_drawing():
     assert al.exercises.get("least_flow_loss").reference() == pytest.approx(left, abs=0.005)
 
 
-@pytest.mark.parametrize("name", ["gradient_of_one_neuron", "faulty_line_classifier", "least_flow_loss", *FAULTS])
 @pytest.mark.parametrize("seed", range(2))
 def test_so_many_pixels_have_no_influence_in_a_real_stack_of_masks(seed):
     torch.manual_seed(seed)
@@ -205,7 +204,6 @@ def test_so_many_pixels_have_no_influence_in_a_real_stack_of_masks(seed):
     assert unseen == al.exercises.get("blind_pixels").reference() and not x.grad.flatten()[41:].any()
 
 
-@pytest.mark.parametrize("name", ["gradient_of_one_neuron", "faulty_line_classifier", "blind_pixels", *FAULTS])
 def test_the_weight_that_removes_two_pixels_is_where_the_least_energy_changes():
     """All 2^12 labellings of the two pixels' neighbourhood, by the two labels that are in question."""
     answer = al.exercises.get("weight_for_a_pair").reference()
@@ -219,7 +217,18 @@ def test_the_weight_that_removes_two_pixels_is_where_the_least_energy_changes():
         assert (maps[energies.argmin()] == 3).sum() == left
 
 
-@pytest.mark.parametrize("name", ["gradient_of_one_neuron", "weight_for_a_pair", "faulty_line_classifier", *FAULTS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gradient_of_one_neuron",
+        "blind_pixels",
+        "weight_for_a_pair",
+        "diluted_rate",
+        "least_flow_loss",
+        "faulty_line_classifier",
+        *FAULTS,
+    ],
+)
 def test_a_wrong_number_is_not_told_the_right_one(name):
     right = al.exercises.get(name).reference()
     for answer in (77, -3.5, "7", None, [7, 8]):
