@@ -57,8 +57,8 @@ def test_seed_everything_seeds_python_numpy_and_torch():
 
 def test_the_package_lists_what_it_has_and_names_what_it_lacks():
     assert {"fit", "data", "show", "exercises"} <= set(dir(al))
-    with pytest.raises(AttributeError, match="has no 'diffusion'. It has: settings"):
-        al.diffusion  # noqa: B018
+    with pytest.raises(AttributeError, match="has no 'transformers'. It has: settings"):
+        al.transformers  # noqa: B018
 
 
 def test_importing_the_package_loads_nothing_heavy():

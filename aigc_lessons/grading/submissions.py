@@ -104,12 +104,19 @@ WORDS = {
     23: "gan math",
     24: "dcgan",
     25: "wgan",
+    26: "autoregressive",
     31: "conditional",
+    32: "text to image",
+    33: "crf",
     41: "restoration",
     42: "inpainting",
     43: "pix2pix",
     44: "cyclegan",
+    45: "style transfer",
     51: "fid and is",
+    52: "bias and memory",
+    61: "diffusion",
+    63: "flow matching",
 }
 MEMBERS = 1_000  # files in a zip
 KINDS = {

@@ -365,7 +365,7 @@ def test_networks_are_built_with_torch_alone(name):
         assert all(map(torch.equal, ours.gradients, theirs.gradients))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "tokenize"])  # that one is given text
 def test_the_reference_works_in_double_precision_and_the_answer_in_single(name):
     exercise, types = al.exercises.get(name), []
 

@@ -653,6 +653,8 @@ def _by_rank(of):
 
 def _paired(function, x, noise):
     """Call, and return the noise in the order that the answer gives it: what the pairs are made of."""
+    import torch
+
     return noise[torch.as_tensor(function(x, noise))]
 
 
