@@ -184,6 +184,9 @@ def _sliced_cases(seed):
     two = torch.tensor([[[[1.0, -2.0, 0.5]], [[0.0, 3.0, 1.0]]]])
     return [
         Case("one channel, by hand", (line(3.0, 1.0), line(2.0, 5.0), one), gradients=(0,)),
+        Case(
+            "a little more than 1 apart", (line(2.0, 0.0), line(1.00015, 3.00015), one), gradients=(0,)
+        ),  # half misses it
         Case("the same features, elsewhere", (two, two[..., [2, 0, 1]], torch.tensor([[0.6, 0.8]]))),
         drawn("three channels, two directions", (1, 3, 2, 4), (1, 3, 4, 2), 2),
         drawn("two pictures, each with its own", (2, 3, 3, 3), (2, 3, 3, 3), 4, scale=2.0),
@@ -563,6 +566,9 @@ def _variation_cases(seed):
 
     return [
         Case("four pixels, by hand", (torch.tensor([[[[0.0, 1.0], [3.0, 7.0]]]]),), gradients=(0,)),
+        Case(
+            "one step", (torch.tensor([[[[0.0, 0.5003], [0.0, 0.5003]]]]),), gradients=(0,)
+        ),  # half precision misses it
         Case("flat colour", (torch.full((1, 3, 4, 4), 0.3),)),
         Case("a ramp to the right", (torch.arange(12.0).view(1, 1, 1, 12).expand(1, 1, 3, 12).contiguous(),)),
         drawn("one channel, not square", 1, 1, 3, 7),
