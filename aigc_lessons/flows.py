@@ -95,8 +95,7 @@ def flow_sample(velocity, noise, steps, solver="heun"):
     Returns: the shape of noise.
     Raises ValueError: no step, or an unknown solver.
     """
-    if steps < 1 or steps != int(steps):
-        raise ValueError(f"flow_sample(steps={steps}): accepted is a whole number of steps, 1 or more, such as 10.")
+    _check_steps("flow_sample", steps)
     if solver not in ("euler", "heun"):
         raise ValueError(f"flow_sample(solver={solver!r}): accepted are 'euler' and 'heun'.")
     x, dt = noise, 1 / steps
@@ -191,4 +190,4 @@ def log_likelihood(velocity, x, steps):
 
 def _check_steps(who, steps):
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"{who}(steps={steps!r}): accepted is a whole number of at least 1, such as 50.")
+        raise ValueError(f"{who}(steps={steps!r}): accepted is a whole number of steps, 1 or more, such as 10.")

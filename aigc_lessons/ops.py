@@ -1,7 +1,7 @@
 """What lessons build by hand: warping, convolution, pooling, optimizers' steps, batch norm; later what conditional, mending and style
 networks add.
 
-Short versions to read and to take apart. Each agrees with torch to rounding (tests/test_ops.py); none is meant to be fast.
+Short versions to read and to take apart. Each agrees with torch to rounding (tests/properties/test_ops.py); none is meant to be fast.
 They work in any floating type and on any device, and gradients flow through them.
 """
 
