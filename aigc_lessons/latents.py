@@ -12,7 +12,7 @@ def latent_scale(latents):
     Source: Rombach et al. 2022, High-Resolution Image Synthesis with Latent Diffusion Models, section D.1 (their 0.18215 is this number of
         one autoencoder and fits no other).
     """
-    std = latents.float().std()
+    std = latents.float().std() if latents.numel() > 1 else 0
     if not std > 0:
         raise ValueError(
             "latent_scale got latents that are all the same, or fewer than two. Accepted: the latents of many pictures. An encoder "

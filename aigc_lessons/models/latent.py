@@ -227,6 +227,10 @@ class VQ(nn.Module):
             raise ValueError(
                 f"This VQ decodes codes of shape (N, {self.grid[0] * self.grid[1]}), a row for each picture, and got {tuple(codes.shape)}."
             )
+        if codes.numel() and not (0 <= codes.min() and codes.max() < self.entries):
+            raise ValueError(
+                f"This VQ got codes from {codes.min()} to {codes.max()}. Accepted: 0 to {self.entries - 1}, rows of its codebook."
+            )
         return in_chunks(self, lambda c: self.from_vectors(self.codebook[c.flatten()]), codes)
 
     def rebuild(self, images):
