@@ -140,9 +140,10 @@ def test_a_picture_that_is_replaced_stands_still_after_one_step():
         assert (torch.equal(after[1], after[2]) and torch.equal(after[1], after[3])) == (fault == "broken")
 
 
-def test_a_codebook_that_only_the_straight_way_leads_to_stays_as_it_was():
+def test_a_codebook_that_the_loss_sees_through_the_straight_way_alone_stays_as_it_was():
+    """And the first term then moves the vectors, away from their entries, more strongly than the second one holds them."""
     images = al.data.load("digits-8x8", size=8).images[:256]
-    moved, falls = {}, {}
+    moved, grows = {}, {}
     for fault, lines in both("faulty_line_vq").items():
         torch.manual_seed(0)
         encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
@@ -153,8 +154,8 @@ def test_a_codebook_that_only_the_straight_way_leads_to_stays_as_it_was():
         names = dict(encoder=encoder, decoder=decoder, codebook=codebook, optimizer=optimizer, images=images)
         formulas = dict(quantize=al.latents.quantize, vq_loss=al.latents.vq_loss)
         losses = [ran(lines, steps, **names, **formulas)["loss"].item() for steps in (1, 100)]
-        moved[fault], falls[fault] = not torch.equal(codebook, before), losses[1] < losses[0]
-    assert moved == {"broken": False, "mended": True} and falls["broken"]
+        moved[fault], grows[fault] = not torch.equal(codebook, before), losses[1] > losses[0]
+    assert moved == {"broken": False, "mended": True} and grows == {"broken": True, "mended": False}
 
 
 def parameters(network):

@@ -42,7 +42,7 @@ RECIPES = {
         models.LatentFlow,
         dict(n_classes=len(EMOJI_CLASSES)),
         EMOJI_64,
-        (20, 8_000, 60_000),
+        (20, 6_000, 60_000),
         obeys("emoji", guidance_scale=2.0),
         batch_size=32,
         cosine=True,

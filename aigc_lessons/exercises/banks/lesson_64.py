@@ -664,10 +664,10 @@ LINE = Exercise(
     lesson=64,
     points=2,
     minutes=10,
-    docstring="""One line of this training of an autoencoder with a codebook has the effect described here. Return its number.
+    docstring="""One line of this training of an autoencoder with a codebook has the effects described here. Return its number.
 
-`codebook` is a parameter, and the optimizer has it beside the weights of both networks. The loss falls, and pictures come back roughly.
-But after training the codebook is bit for bit what it was before.
+`codebook` is a parameter, and the optimizer has it beside the weights of both networks. After training the codebook is bit for bit what
+it was before. And the loss grows without end: the encoder's vectors move away from all entries.
 
  1  for step in range(2000):
  2      x = images[torch.randint(0, len(images), (64,))]
@@ -684,11 +684,15 @@ But after training the codebook is bit for bit what it was before.
     mistakes=(
         Mistake(
             "line 1",
-            "You suspect the number of steps; one step would be enough to move a parameter a little.",
+            "You suspect the number of steps; a parameter with a gradient moves in the first of them.",
             lambda: 1,
         ),
         Mistake("line 2", "You suspect the batches; each picture is as likely as another.", lambda: 2),
-        Mistake("line 3", "You suspect the encoder; the loss falls, so its vectors are of use.", lambda: 3),
+        Mistake(
+            "line 3",
+            "You suspect the encoder; it is asked as it should be, so ask what pushes its vectors away.",
+            lambda: 3,
+        ),
         Mistake(
             "line 4",
             "You suspect quantize; it is meant to send no gradient to the codebook, so ask which other line should.",
@@ -700,7 +704,11 @@ But after training the codebook is bit for bit what it was before.
             lambda: 5,
         ),
         Mistake("line 7", "You suspect zero_grad; it comes before backward in each step, as it should.", lambda: 7),
-        Mistake("line 8", "You suspect backward; the loss falls, so it reaches the networks.", lambda: 8),
+        Mistake(
+            "line 8",
+            "You suspect backward; it sends gradients wherever the loss depends on, so ask on what it depends.",
+            lambda: 8,
+        ),
         Mistake("line 9", "You suspect the optimizer; it has the codebook, and moves what has a gradient.", lambda: 9),
     ),
 )
