@@ -19,6 +19,7 @@ __all__ = [
     "exercises",
     "fields",
     "flows",
+    "latents",
     "losses",
     "metrics",
     "models",

@@ -17,6 +17,7 @@ LAYERS = (
     "fields",
     "flows",
     "diffusion",
+    "latents",
     "data",
     "show",
     "models",

@@ -117,6 +117,7 @@ WORDS = {
     52: "bias and memory",
     61: "diffusion",
     63: "flow matching",
+    64: "latent diffusion",
 }
 MEMBERS = 1_000  # files in a zip
 KINDS = {

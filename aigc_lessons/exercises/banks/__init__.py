@@ -23,6 +23,7 @@ from . import (
     lesson_52,
     lesson_61,
     lesson_63,
+    lesson_64,
     trained,
 )
 
@@ -49,6 +50,7 @@ _LESSONS = (
     lesson_52,
     lesson_61,
     lesson_63,
+    lesson_64,
     trained,
 )
 EXERCISES = {exercise.name: exercise for lesson in _LESSONS for exercise in lesson.EXERCISES}
