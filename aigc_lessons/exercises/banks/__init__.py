@@ -22,6 +22,7 @@ from . import (
     lesson_51,
     lesson_52,
     lesson_61,
+    lesson_62,
     lesson_63,
     trained,
 )
@@ -48,6 +49,7 @@ _LESSONS = (
     lesson_51,
     lesson_52,
     lesson_61,
+    lesson_62,
     lesson_63,
     trained,
 )
