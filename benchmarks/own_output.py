@@ -1,22 +1,18 @@
 """Eight generations of a model that learns from its own samples: replaced, accumulated, or with a tenth of real data kept.
 
-    python benchmarks/own_output.py --model vae --how replace --seed 0 --json own_vae_replace_0.json
+    python benchmarks/own_output.py [--model vae] [--how replace] [--seeds 3]
 
 Generation 1 learns n real digits, each later one n digits that the one before has made (`replace`), all digits there ever were
 (`accumulate`), or n of which a tenth is real (`tenth`). Each generation is trained from scratch for the same number of steps. Prints
-measures of 1,000 samples a generation, against the 1,000 test digits. One process a model, a way and a seed;
-`--join` puts the files of several runs together in `benchmarks/own_output.json`.
+measures of 1,000 samples a generation, against the 1,000 test digits.
 """
 
 import argparse
-import json
-from pathlib import Path
 
 import torch
 
 import aigc_lessons as al
 
-JOINED = Path(__file__).with_suffix(".json")
 MODELS = {
     "vae": lambda: al.models.VAE(image_shape=(1, 32, 32), latent_dim=8, width=16),
     "flow": lambda: al.models.Flow(image_shape=(1, 16, 16)),
@@ -53,16 +49,15 @@ def measured(x, test, judge):
 def run(name, how, steps, generations, seed):
     real, test = (al.data.load("digits", size=SIZE[name], split=s).images for s in ("train", "test"))
     judge = al.metrics.Judge("digits")
-    data, rows = real, []
+    data = real
     for generation in range(1, generations + 1):
         torch.manual_seed(100 * seed + generation)
         model = MODELS[name]()
         al.fit(model, data, steps=steps, seed=100 * seed + generation, progress=False)
         new = model.sample(len(real), seed=100 * seed + generation).cpu()
-        rows.append({"generation": generation, "learnt": len(data), **measured(new[:1_000], test, judge)})
-        print(name, how, seed, rows[-1], flush=True)
+        row = {"generation": generation, "learnt": len(data), **measured(new[:1_000], test, judge)}
+        print(name, how, seed, row, flush=True)
         data = next_data(how, real, data, new)
-    return {"model": name, "how": how, "seed": seed, "steps": steps, "rows": rows}
 
 
 def main():
@@ -71,19 +66,10 @@ def main():
     parser.add_argument("--how", choices=("replace", "accumulate", "tenth"), default="replace")
     parser.add_argument("--steps", type=int, default=1_500)
     parser.add_argument("--generations", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--join", type=Path, nargs="+")
-    given = parser.parse_args()
-    if given.join:
-        runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(given.join)]
-        JOINED.write_text(
-            json.dumps(sorted(runs, key=lambda r: (r["model"], r["how"], r["seed"])), indent=1) + "\n", encoding="utf-8"
-        )
-        return
-    result = run(given.model, given.how, given.steps, given.generations, given.seed)
-    if given.json:
-        given.json.write_text(json.dumps(result), encoding="utf-8")
+    parser.add_argument("--seeds", type=int, default=3)
+    args = parser.parse_args()
+    for seed in range(args.seeds):
+        run(args.model, args.how, args.steps, args.generations, seed)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,20 @@
 import sys
 from types import ModuleType
 
-from .reading import architecture, build, load_weights, manifest, read_weights
-from .writing import half_precision, save_weights
+from .reading import architecture, build, load_weights, manifest, read_weights, record
+from .writing import half_precision, save_record, save_weights
 
-__all__ = ["architecture", "build", "half_precision", "load_weights", "manifest", "read_weights", "save_weights"]
+__all__ = [
+    "architecture",
+    "build",
+    "half_precision",
+    "load_weights",
+    "manifest",
+    "read_weights",
+    "record",
+    "save_record",
+    "save_weights",
+]
 
 
 class _Shipped(ModuleType):

@@ -18,6 +18,18 @@ def manifest():
     return json.loads((SHIPPED / "manifest.json").read_text(encoding="utf-8"))
 
 
+def record(name):
+    """What a measurement that is too long for a lesson has found: {"command": what makes it anew, "rows": its results, a dict a run}.
+
+    Raises ValueError for an unknown name.
+    """
+    path = SHIPPED / "records" / f"{name}.json"
+    if not path.exists():
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.json")))
+        raise ValueError(f"There is no record {name!r}. Known: {known}.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def read_weights(name):
     """{tensor's name: float32 tensor} of shipped weights, after their hash was checked.
 

@@ -38,6 +38,16 @@ def save_weights(model, name, record):
     )
 
 
+def save_record(name, command, rows):
+    """Write what a long measurement has found as the record `name`, which lessons read by `al.shipped.record(name)`.
+
+    Args: command: what makes it anew. rows: list of dicts of plain numbers, strings and lists; one a line in the file.
+    """
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    text = f'{{"command": {json.dumps(command)}, "rows": [\n{lines}\n]}}\n'
+    write_atomically(reading.SHIPPED / "records" / f"{name}.json", text.encode())
+
+
 def half_precision(model):
     """Round the weights as shipping them will, so that what is measured is what is shipped."""
     with torch.no_grad():

@@ -10,6 +10,7 @@ import torch
 
 import aigc_lessons as al
 from aigc_lessons.authors import recipes
+from aigc_lessons.settings import COURSE
 from aigc_lessons.shipped import reading, writing
 
 
@@ -50,6 +51,21 @@ def test_hash_size_and_record(name):
     assert record["command"].startswith(f"aigc-lessons train {name} --save") and record["profile"] != "smoke"
     recipe = recipes.RECIPES[name]
     assert recipe.model.__name__ == record["model"] and json.loads(json.dumps(recipe.arguments)) == record["arguments"]
+
+
+def test_a_record_is_kept_and_read(copy):
+    rows = [{"seed": 0, "learning": {"kind": [0.25, 1.0]}, "pairs": ["blue disc"]}, {"seed": 1, "fid": 3.5}]
+    al.shipped.save_record("tried", "python benchmarks/tried.py --save", rows)
+    assert al.shipped.record("tried") == {"command": "python benchmarks/tried.py --save", "rows": rows}
+    with pytest.raises(ValueError, match="no record 'tied'. Known: tried"):
+        al.shipped.record("tied")
+
+
+@pytest.mark.parametrize("path", sorted((reading.SHIPPED / "records").glob("*.json")), ids=lambda path: path.stem)
+def test_each_record_names_a_command_that_exists(path):
+    record = al.shipped.record(path.stem)
+    python, script, *rest = record["command"].split()
+    assert python == "python" and (COURSE / script).exists() and "--save" in rest and record["rows"]
 
 
 @pytest.mark.parametrize("name", reading.manifest())
