@@ -16,6 +16,7 @@ __all__ = [
     "lesson",
     "data",
     "diffusion",
+    "editing",
     "exercises",
     "fields",
     "flows",

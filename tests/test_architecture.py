@@ -17,6 +17,7 @@ LAYERS = (
     "fields",
     "flows",
     "diffusion",
+    "editing",
     "latents",
     "data",
     "show",

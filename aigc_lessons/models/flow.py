@@ -169,8 +169,16 @@ class Flow(nn.Module):
         """The function (x, t) -> velocity that a sampler follows: x (N, C, H, W), t a number, y (N, ...) what is asked for.
 
         With a guidance scale other than 0 and 1 the network is asked twice, with y and without.
+        Raises ValueError: y or guidance for a flow that is told nothing, no y for one that is.
         """
-        network = self.net_ema
+        network, told = self.net_ema, self.net.condition is not None
+        if not told and (y is not None or guidance_scale != 1):
+            raise ValueError(self._unconditional("velocity()", "y"))
+        if told and y is None:
+            raise ValueError(
+                f"This {type(self).__name__} is told what to make: give velocity(y), y (N, ...) int64. For no class: "
+                "torch.full((n,), model.null)."
+            )
 
         def said(x, t):
             times = torch.full((len(x),), t, device=x.device)
@@ -193,13 +201,16 @@ class Flow(nn.Module):
         """
         if not self.n_classes:
             if labels is not None or guidance_scale != 1:
-                raise ValueError(
-                    f"This {type(self).__name__} is unconditional: it takes no labels and no guidance_scale. Call sample(n) without "
-                    "them, or build it with n_classes=len(ds.classes)."
-                )
+                raise ValueError(self._unconditional("sample(n)", "labels"))
             return self.draw(n, seed, None, 1.0, steps, solver)
         return self.draw(
             n, seed, check_labels(type(self).__name__, labels, n, self.n_classes), guidance_scale, steps, solver
+        )
+
+    def _unconditional(self, call, labels):
+        return (
+            f"This {type(self).__name__} is unconditional: it takes no {labels} and no guidance_scale. Call {call} without "
+            "them, or build it with n_classes=len(ds.classes)."
         )
 
     def finish(self, x):

@@ -17,6 +17,7 @@ FAULTS = {  # {exercise: (line, what stands there in a right loop)}
     "faulty_line_gan": (10, "    opt_g.zero_grad()"),
     "faulty_line_ddpm": (8, "    x = mean + (1 - alpha) ** 0.5 * s_then / s * torch.randn_like(x)"),
     "faulty_line_flow": (6, "    x, y = x[p], y[p]"),
+    "faulty_line_repaint": (6, "    noisy = (1 - then) * picture + then * noise"),
     "faulty_line_vq": (6, "    loss = error + vq_loss(z, codebook[codes], 0.25)"),
     "faulty_line_text": (9, "    velocity = net(x_t, t, y)"),
     "faulty_line_style": (12, "    with torch.no_grad(): picture.clamp_(-1, 1)"),
@@ -127,6 +128,19 @@ def test_noise_after_the_last_step_leaves_grain_and_the_spread_as_it_was():
         spread[fault] = ran(lines, 1, n=2000, T=200, denoiser=wide, schedule=schedule)["x"].std().item()
     assert off["broken"] == pytest.approx(0.08, abs=0.005) and off["mended"] < 1e-6
     assert abs(spread["broken"] - 0.5) < 0.0025 < abs(spread["mended"] - 0.5) < 0.015
+
+
+def test_known_pixels_with_the_noise_of_the_time_before_come_back_grainy():
+    """With T = 20 by 1/20, and the hole as it should be: data are one picture, whose velocity is known."""
+    point = torch.linspace(-1, 1, 400).view(1, 1, 20, 20)
+    mask = (torch.arange(20) < 10).float().expand(1, 1, 20, 20)
+    names = dict(T=20, picture=point, mask=mask, velocity=lambda x, t: (x - point) / t)
+    grain, hole = {}, {}
+    for fault, lines in both("faulty_line_repaint").items():
+        off = ran(lines, 1, **names)["x"] - point
+        grain[fault], hole[fault] = off[mask == 1].std().item(), off[mask == 0].abs().max().item()
+    assert grain["broken"] == pytest.approx(0.05, abs=0.015) and grain["mended"] == 0
+    assert max(hole.values()) < 1e-4
 
 
 def test_a_picture_that_is_replaced_stands_still_after_one_step():
