@@ -22,7 +22,7 @@ STEPS = {  # honest, too short
     "train_vae": (1_000, 500),
     "train_gan": (1_200, 800),
     "train_denoiser": (400, 150),
-    "train_straight_flow": (1_500, 300),
+    "train_straight_flow": (1_500, 120),
 }
 
 

@@ -125,7 +125,7 @@ HALF = {  # steps, a few seconds in all
     "train_vae": 60,
     "train_gan": 12,
     "train_denoiser": 20,
-    "train_straight_flow": 200,
+    "train_straight_flow": 60,
 }
 
 
@@ -161,14 +161,14 @@ def test_a_run_that_stops_early_fails(name):
 
 
 def test_two_steps_are_too_few_for_pairs_as_they_are_drawn():
-    """Half the steps of an honest run and both kinds of pairs: the one is near the target, the other far from it."""
+    """Half the steps of an honest run and both kinds of pairs: the one reaches the target, the other is far from it."""
     exercise, distances = al.exercises.get("train_straight_flow"), {}
     for paired in (True, False):
         al.seed_everything(0)
         model = exercise.build()
         trained_for(750, "train_straight_flow", model, paired)
         distances[paired] = exercise.measure(model.eval(), 0)
-    assert distances[True] < 2 * exercise.target < 6 * exercise.target < distances[False]
+    assert distances[True] < exercise.target < 4 * exercise.target < distances[False]
 
 
 def test_what_guesses_must_beat_is_as_the_exercise_says():
@@ -184,8 +184,14 @@ def test_what_guesses_must_beat_is_as_the_exercise_says():
 
 
 def test_targets_lie_between_runs_that_were_measured():
-    """The worst of five honest runs, and the best of five that stop half-way: see the comments beside the targets."""
-    measured = {"train_classifier": (0.961, 0.947), "train_vae": (52.66, 61.10), "train_gan": (61.13, 111.81)}  # TODO
+    """The worst of several honest runs, and the best of several that stop too early: see the comments beside the targets."""
+    measured = {
+        "train_classifier": (0.961, 0.947),
+        "train_vae": (52.66, 61.10),
+        "train_gan": (61.13, 111.81),
+        "train_denoiser": (0.0643, 0.0770),
+        "train_straight_flow": (0.0566, 0.0910),
+    }
     for name, (honest, half) in measured.items():
         exercise = al.exercises.get(name)
         assert exercise.reached(honest) and not exercise.reached(half)

@@ -137,7 +137,8 @@ GAN = Training(
     70.0,
     False,
 )
-# Batches of 64, default learning rate along a cosine: TODO
+# Batches of 64, default learning rate along a cosine, error from least to greatest: 0.077 to 0.078 after 150 steps (two seeds), 0.062 to 0.064 after
+# 400 (five seeds; two draws each).
 DENOISER = Training(
     "train_denoiser",
     61,
@@ -154,20 +155,22 @@ DENOISER = Training(
     0.068,
     False,
 )
-# Batches of 128, learning rate 0.003 along a cosine: TODO
+# Batches of 128 paired by transport, learning rate 0.003 along a cosine, distance from least to greatest: 0.091 to 0.135 after 120 steps (five
+# seeds), 0.022 to 0.057 after 1,500 (twenty seeds of `benchmarks/trained_exercises.py`, two draws each): all of these reach the target, and none of
+# 120. Pairs as they are drawn: 0.40 to 0.46 after 1,500 (three seeds).
 STRAIGHT = Training(
     "train_straight_flow",
     63,
     'Train the network of `al.exercises.get("train_straight_flow").build()`, a velocity in the plane, so that *two* of Euler\'s steps draw\n'
     "the spiral. 1,000 samples are paired with 1,000 fresh points of it by transport; the mean squared distance of the pairs must be at\n"
-    "most 0.045. Steps, learning rate, and which noise goes with which point are yours to choose. Hand in the network.",
+    "most 0.08. Steps, learning rate, and which noise goes with which point are yours to choose. Hand in the network.",
     4,
     15,
     Plane,
     "",
     distance_after_two_steps,
     "distance",
-    0.045,
+    0.08,
     False,
 )
 EXERCISES = (CLASSIFIER, VAE, GAN, DENOISER, STRAIGHT)
