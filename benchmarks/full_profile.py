@@ -1,4 +1,8 @@
-"""One recipe under the full profile, for full_profile.sh: trains until it is done or the minutes are over, then writes what it made."""
+"""One recipe under the full profile, for full_profile.sh: trains until it is done or the minutes are over, then writes what it made.
+
+python benchmarks/full_profile.py OUT MINUTES RECIPE
+AIGC_PROFILE=full python benchmarks/full_profile.py --size RECIPE    what a flow's training would cost, counted and multiplied
+"""
 
 import json
 import os
@@ -9,11 +13,13 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch.utils.flop_counter import FlopCounterMode
 
 import aigc_lessons as al
 from aigc_lessons.authors import recipes
 from aigc_lessons.shipped.reading import sampled
 
+RECIPES = recipes.RECIPES | recipes.LARGER
 HEAD = "| recipe | device | arguments | steps | seconds | finished | measures |\n| --- | --- | --- | --- | --- | --- | --- |\n"
 
 
@@ -21,15 +27,31 @@ def pictures(model, test):
     """Some of what the model makes, for a person to look at."""
     first = test[0] if isinstance(test, tuple) else test
     if hasattr(model, "sample"):
-        return model.sample(64, seed=1)
+        return model.sample(al.settings(shown=(4, 64, 64)).shown, seed=1)
     if hasattr(model, "translate"):
-        return model.translate(first.images[:64])
+        return model.translate(first.images[: al.settings(shown=(4, 64, 64)).shown])
     return None
+
+
+def size(name):
+    """Prints what a flow's training costs under the profile in force: operations counted for one picture, the rest by multiplication."""
+    recipe = RECIPES[name]
+    model = recipe.model(**recipe.chosen())
+    x, label = torch.zeros(1, *model.image_shape), torch.zeros(1, dtype=torch.int64) if model.n_classes else None
+    with FlopCounterMode(display=False) as counter:
+        model.net(x, torch.zeros(1), label).square().mean().backward()
+    steps = al.settings(steps=recipe.steps).steps
+    one, whole = counter.get_total_flops(), counter.get_total_flops() * recipe.batch_size * steps
+    print(f"{name}: {sum(p.numel() for p in model.net.parameters()):,} parameters")
+    print(f"counted: {one / 1e9:.1f} GFLOP a picture, forward and backward")
+    print(f"multiplied by {recipe.batch_size} pictures and {steps:,} steps: {whole / 1e15:.3g} PFLOP")
+    for rate in (20, 40, 80):
+        print(f"at {rate} TFLOP/s, if a card reaches them: {whole / rate / 1e12 / 60:.1f} minutes")
 
 
 def main(out, minutes, name):
     out = Path(out)
-    recipe = recipes.RECIPES[name]
+    recipe = RECIPES[name]
     stop = threading.Timer(60 * float(minutes), os.kill, [os.getpid(), signal.SIGINT])  # fit stops softly
     stop.daemon = True
     stop.start()
@@ -44,7 +66,7 @@ def main(out, minutes, name):
     )
     shown = pictures(model, recipe.data()[1])
     if shown is not None:
-        al.show.grid(shown, alt=f"{name}: 64 pictures").save(out / f"{name}.png")
+        al.show.grid(shown, alt=f"{name}: {len(shown)} pictures").save(out / f"{name}.png")
     where = al.settings().device
     card = torch.get_device_module(where).get_device_name() if where.type not in ("cpu", "mps") else where.type
     table = out / "rows.json"
@@ -59,4 +81,4 @@ def main(out, minutes, name):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    size(sys.argv[2]) if sys.argv[1] == "--size" else main(*sys.argv[1:])

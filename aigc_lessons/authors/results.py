@@ -1,5 +1,6 @@
 """RESULTS.md: every generator that ships, measured by one command (`make results`)."""
 
+import contextlib
 import platform
 import sys
 import time
@@ -11,11 +12,16 @@ from tqdm.auto import tqdm
 
 from .. import data, metrics, shipped
 from ..files import write_atomically
-from ..settings import COURSE, device
+from ..settings import COURSE, device, seed_everything
 from ..shipped import manifest
+from ..training import fit
 from .recipes import RECIPES
 
 N = 2_000  # pictures a comparison, where the data has as many
+COMPARED = ("digits", "shapes", "emoji")  # where flows stand beside GANs
+GANS = ("DCGAN", "WGAN", "CGAN", "ProjectionGAN")
+WAYS = {"Flow": (dict(steps=2), dict(steps=10), dict(steps=5, guidance_scale=2.0))}  # of sampling; others have one
+DRAWN, TIMED = 200, 10  # pictures, and steps of training, by which speeds are measured
 COLUMNS = ("fid", "kid", "inception_score", "precision", "recall", "density", "coverage", "modes", "accuracy")
 
 
@@ -48,6 +54,78 @@ def sampled(name, n=N, seed=1):
     images = model.sample(n, seed=seed, **asked)
     rate = n / (time.perf_counter() - start)
     return images, labels, rate
+
+
+@contextlib.contextmanager
+def one_thread():
+    """So that speeds can be compared with those of another machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def samples_a_second(model, options):
+    """Measured: DRAWN pictures, after a first few, by the processor's own clock, which does not run while others compute."""
+    with one_thread():
+        model.sample(4, **options)
+        start = time.process_time()
+        model.sample(DRAWN, seed=1, **options)
+        return DRAWN / (time.process_time() - start)
+
+
+def seconds_a_step(name):
+    """Measured: TIMED steps of the training that a recipe names, after a first few, by the processor's own clock."""
+    recipe = RECIPES[name]
+    train, model = recipe.augment(recipe.data()[0]), recipe.model(**recipe.arguments)
+    once = lambda steps: fit(model, train, steps=steps, batch_size=recipe.batch_size, progress=False)
+    seed_everything(0)
+    with one_thread():
+        once(3)
+        start = time.process_time()
+        once(TIMED)
+        return (time.process_time() - start) / TIMED
+
+
+def flows_beside_gans():
+    """Rows for each data set: GANs and flows of 32x32 pixels, each flow in some ways of sampling; all of a data set against the same pictures."""
+    rows = []
+    for origin in COMPARED:
+        kinds = GANS if origin != "emoji" else ()  # the course's GANs for emoji draw smileys alone
+        for name in sorted(RECIPES):
+            record, kind = manifest().get(name, {}), RECIPES[name].model.__name__
+            of_here = record.get("data") == origin and record["arguments"].get("image_shape", [0])[-1] == 32
+            if of_here and kind in (*kinds, *WAYS):
+                rows.extend(_compared(name, origin, kind))
+    return rows
+
+
+def _compared(name, origin, kind):
+    """Its rows: one for each way of sampling."""
+    model, record, recipe = shipped(name), manifest()[name], RECIPES[name]
+    real = some(recipe.data()[1].images, N, 0)
+    step, rows = seconds_a_step(name), []
+    for options in WAYS.get(kind, ({},)):
+        labels = torch.arange(len(real)) % model.n_classes if getattr(model, "n_classes", 0) else None
+        images = model.sample(len(real), seed=1, **options)
+        report = metrics.evaluate(images, real, judge_for(origin), labels=labels)
+        told = ", ".join(f"{k.replace('_scale', '')} {v:g}" for k, v in options.items())
+        rows.append(
+            [
+                f"{origin}, {report.fid.n}",
+                f"`{name}`" + (f", {told}" if told else ""),
+                _shown(report.fid),
+                _shown(report.accuracy),
+                copies(name, images),
+                f"{samples_a_second(model, options):,.0f}",
+                f"{record['steps']:,} of {recipe.batch_size}",
+                f"{1000 * step:.0f}",
+                f"{step * record['steps']:,.0f}",
+            ]
+        )
+    return rows
 
 
 def both_sides(name):
@@ -85,10 +163,14 @@ def translations(name):
     }
 
 
+def _shown(measure):
+    """Value and interval, or a dash."""
+    return "–" if measure is None else f"{measure.value:.4g} ({measure.low:.4g} to {measure.high:.4g})"
+
+
 def _cells(report):
-    """One cell a measure: value and interval, or a dash."""
-    shown = lambda m: "–" if m is None else f"{m.value:.4g} ({m.low:.4g} to {m.high:.4g})"
-    return [str(report.fid.n), *(shown(getattr(report, column)) for column in COLUMNS)]
+    """One cell a measure."""
+    return [str(report.fid.n), *(_shown(getattr(report, column)) for column in COLUMNS)]
 
 
 def _table(head, rows):
@@ -193,6 +275,15 @@ a permutation test. A model that has learnt nothing by heart scores about 0.5. W
 scores about 0.5 and half of that part: 0.625 for 25 %. A dash: no picture was held back, so nothing can be tested.
 
 {_table(["weights", "data", "features", *measures, "copies", *about, "samples/s"], generators)}
+
+## Flows beside GANs
+
+The same measures of generators of one data set and one size, with what they cost. Of a flow, steps are those of sampling (Heun's method, the last step Euler's, so that
+the network is asked 2 steps - 1 times), and guidance, where it is named, asks it twice as often; the class is asked for in turn. *Measured* on one thread, in seconds of the processor's own clock: samples a second, on
+{DRAWN} pictures, and milliseconds a step of training, on {TIMED} steps. *Multiplied*: training seconds are those milliseconds times the steps that the weights were trained for. So all are of one machine, unlike the seconds
+in the table above.
+
+{_table(["data, n", "weights, sampling", "FID", "accuracy", "copies", "samples/s", "training: steps of a batch", "ms a step, measured", "seconds, multiplied"], flows_beside_gans())}
 
 ## Translators
 

@@ -42,6 +42,8 @@ def small(monkeypatch):
     )
     monkeypatch.setattr(results, "RECIPES", {name: results.RECIPES[name] for name in names})
     monkeypatch.setattr(results, "N", 80)
+    monkeypatch.setattr(results, "DRAWN", 8)
+    monkeypatch.setattr(results, "TIMED", 1)
 
 
 def test_the_command_measures_what_each_kind_of_model_makes(small):
@@ -61,7 +63,39 @@ def test_the_command_measures_what_each_kind_of_model_makes(small):
         and "torch-fidelity" in text
         and "Training pictures in the place of generated ones" in text
         and "| emoji |" in text
+        and "| digits, 80 | `projection-digits` |" in text
     )
+
+
+def test_flows_stand_beside_gans_with_what_they_cost(monkeypatch):
+    names = ("projection-digits", "flow-digits", "vae-digits", "dcgan-shapes", "dcgan-smileys")
+    monkeypatch.setattr(results, "RECIPES", {name: results.RECIPES[name] for name in names})
+    monkeypatch.setattr(results, "N", 40)
+    monkeypatch.setattr(results, "DRAWN", 4)
+    monkeypatch.setattr(results, "TIMED", 1)
+    monkeypatch.setattr(results, "WAYS", {"Flow": (dict(steps=2), dict(steps=1, guidance_scale=2.0))})
+    monkeypatch.setattr(results, "seconds_a_step", lambda name: 0.5)
+    by_name = {row[1]: row for row in results.flows_beside_gans()}
+    flow_rows = ["`flow-digits`, steps 2", "`flow-digits`, steps 1, guidance 2"]
+    assert list(by_name) == [*flow_rows, "`projection-digits`"]
+    trained = shipped.manifest()["flow-digits"]["steps"]
+    for row in map(by_name.get, flow_rows):
+        assert row[0] == "digits, 40" and re.fullmatch(
+            r"[01]\.\d{3} \(p [01]\.\d{3}, 40 a side, 1% of the training set\)", row[4]
+        )
+        assert row[6:] == [f"{trained:,} of 32", "500", f"{trained / 2:,.0f}"] and float(row[5].replace(",", "")) > 0
+    assert 0.5 < float(by_name["`projection-digits`"][3].split()[0]) <= 1
+
+
+def test_a_step_is_timed_on_one_thread(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(results, "TIMED", 2)
+    before, seen = torch.get_num_threads(), []
+    whole = results.fit
+    monkeypatch.setattr(results, "fit", lambda *a, **k: seen.append(torch.get_num_threads()) or whole(*a, **k))
+    assert 0 < results.seconds_a_step("vae-digits") < 5
+    assert seen == [1, 1] and torch.get_num_threads() == before
 
 
 def test_the_copy_test_compares_training_pictures_with_others_of_their_kind():

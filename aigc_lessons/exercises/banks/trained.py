@@ -1,9 +1,12 @@
 """Exercises of several lessons in which something is trained."""
 
+import math
+
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from ... import data, metrics, models, shipped
+from ... import data, diffusion, flows, metrics, models, shipped
 from ..trained import Training
 
 GREY = (1, 32, 32)
@@ -34,6 +37,51 @@ def fid_of_digits(model, seed):
     judge, real = shipped("classifier-digits").to("cpu"), data.load("digits", size=32, split="test").images
     with torch.no_grad():
         return metrics.fid(judge.embed(model.sample(1_000, seed=seed)), judge.embed(real))
+
+
+class Plane(nn.Module):
+    """A velocity in the plane, as in lesson 63: places (N, 2) and a time, a number or (N,) => (N, 2)."""
+
+    def __init__(self, width=96):
+        super().__init__()
+        sizes = [27, width, width, width]  # 3 numbers, 12 sines and 12 cosines
+        layers = [part for a, b in zip(sizes, sizes[1:]) for part in (nn.Linear(a, b), nn.SiLU())]
+        self.layers = nn.Sequential(*layers, nn.Linear(width, 2))
+
+    def forward(self, x, t):
+        t = torch.as_tensor(t, dtype=x.dtype).expand(len(x))
+        v = torch.cat([x, t[:, None]], 1)
+        angles = v[..., None] * 2.0 ** torch.arange(4)
+        return self.layers(torch.cat([v, angles.sin().flatten(1), angles.cos().flatten(1)], 1))
+
+
+def spiral(n, generator):
+    """n points (n, 2) of a spiral of two arms, equally many in each if n is even."""
+    way, arm = torch.rand(n, generator=generator).sqrt(), torch.arange(n) % 2
+    angle = 2 * math.pi * way + math.pi * arm
+    place = 2 * way[:, None] * torch.stack([angle.cos(), angle.sin()], 1)
+    return place + 0.06 * torch.randn(n, 2, generator=generator)
+
+
+def distance_after_two_steps(model, seed):
+    """1,000 samples by two of Euler's steps and 1,000 fresh points of the spiral, paired by transport: mean squared distance."""
+    generator = torch.Generator().manual_seed(seed)
+    noise, points = torch.randn(1_000, 2, generator=generator), spiral(1_000, generator)
+    with torch.no_grad():
+        made = flows.flow_sample(model, noise, 2, "euler")
+    return (made - points[flows.pair_by_transport(made, points)]).square().sum(1).mean().item()
+
+
+def error_of_guesses(model, seed):
+    """Mean squared error of the guesses of the last 360 small digits, under fresh noise, over five times from 0.1 to 0.5."""
+    digits, generator = data.load("digits-8x8", size=8).images[-360:], torch.Generator().manual_seed(seed)
+    denoiser, errors = model.denoiser(), []
+    for t in (0.1, 0.2, 0.3, 0.4, 0.5):
+        a, s = map(float, diffusion.schedule(t))
+        with torch.no_grad():
+            guesses = denoiser(a * digits + s * torch.randn(digits.shape, generator=generator), t)
+        errors.append((guesses - digits).square().mean().item())
+    return sum(errors) / len(errors)
 
 
 # Batches of 64, default learning rate, least to greatest accuracy. Plain training digits, five seeds: 0.86 to 0.91 after 300 steps, 0.88
@@ -89,4 +137,37 @@ GAN = Training(
     70.0,
     False,
 )
-EXERCISES = (CLASSIFIER, VAE, GAN)
+# Batches of 64, default learning rate along a cosine: TODO
+DENOISER = Training(
+    "train_denoiser",
+    61,
+    "Train `al.models.Diffusion((1, 8, 8), width=16, multipliers=(1, 2), patch=1)`, which says v, on the first 1,437 digits of\n"
+    '`al.data.load("digits-8x8", size=8)`. It is shown the other 360, each under fresh noise at t = 0.1, 0.2, 0.3, 0.4 and 0.5. The mean\n'
+    "squared error of its guesses must be at most 0.068; that of the formula that knows the same digits is 0.099, and with a window of 5\n"
+    "it is 0.077. Hand in the model; the average of its network, `net_ema`, is what counts.",
+    4,
+    10,
+    lambda: models.Diffusion((1, 8, 8), width=16, multipliers=(1, 2), patch=1),
+    "net_ema",
+    error_of_guesses,
+    "error",
+    0.068,
+    False,
+)
+# Batches of 128, learning rate 0.003 along a cosine: TODO
+STRAIGHT = Training(
+    "train_straight_flow",
+    63,
+    'Train the network of `al.exercises.get("train_straight_flow").build()`, a velocity in the plane, so that *two* of Euler\'s steps draw\n'
+    "the spiral. 1,000 samples are paired with 1,000 fresh points of it by transport; the mean squared distance of the pairs must be at\n"
+    "most 0.045. Steps, learning rate, and which noise goes with which point are yours to choose. Hand in the network.",
+    4,
+    15,
+    Plane,
+    "",
+    distance_after_two_steps,
+    "distance",
+    0.045,
+    False,
+)
+EXERCISES = (CLASSIFIER, VAE, GAN, DENOISER, STRAIGHT)
