@@ -85,23 +85,26 @@ def heun_step(velocity, x, t, dt):
     return x - dt * (here + there) / 2
 
 
-def flow_sample(velocity, noise, steps, solver="heun"):
-    """Follow a flow from noise at t = 1 to data at t = 0, in equal steps.
+def flow_sample(velocity, noise, steps, solver="heun", start=1.0):
+    """Follow a flow from noise at t = 1 to data at t = 0, in equal steps; or from where x stands at time `start`.
 
     With "heun" the last step is Euler's all the same: a learnt velocity is least exact at t = 0, where the noise that is asked for
     can no longer be seen.
 
     Args: velocity: function (x, t) -> the shape of x, t a number. noise: (N, ...). steps: int, at least 1. solver: "euler", "heun".
+        start: time of `noise`, above 0 and at most 1.
     Returns: the shape of noise.
-    Raises ValueError: no step, or an unknown solver.
+    Raises ValueError: no step, an unknown solver, or another start.
     """
-    _check_steps("flow_sample", steps)
+    check_steps("flow_sample", steps)
     if solver not in ("euler", "heun"):
         raise ValueError(f"flow_sample(solver={solver!r}): accepted are 'euler' and 'heun'.")
-    x, dt = noise, 1 / steps
+    if not 0 < start <= 1:
+        raise ValueError(f"flow_sample(start={start}): accepted is a time above 0 (data) and at most 1 (noise).")
+    x, dt = noise, start / steps
     for i in range(steps, 0, -1):
         step = heun_step if solver == "heun" and i > 1 else euler_step
-        x = step(velocity, x, i / steps, dt)
+        x = step(velocity, x, start * i / steps, dt)
     return x
 
 
@@ -140,7 +143,7 @@ def curvature(velocity, noise, steps):
     Returns: float, at least 0.
     Source: Liu et al. 2023, Flow Straight and Fast, section 3.1, there not divided.
     """
-    _check_steps("curvature", steps)
+    check_steps("curvature", steps)
     x, said = noise, []
     for k in range(steps, 0, -1):
         said.append(velocity(x, k / steps))
@@ -175,7 +178,7 @@ def log_likelihood(velocity, x, steps):
     Returns: (N,). It is the exact density of the flow followed in small steps; the error falls as 1 / steps^2.
     Source: Chen et al. 2018, Neural Ordinary Differential Equations, theorem 1.
     """
-    _check_steps("log_likelihood", steps)
+    check_steps("log_likelihood", steps)
 
     def both(state, t):  # how fast the place moves, and how fast the sum grows
         v, growth = divergence(velocity, state[:, :-1], t)
@@ -188,6 +191,7 @@ def log_likelihood(velocity, x, steps):
     return -z.square().sum(1) / 2 - x.shape[1] / 2 * math.log(2 * math.pi) + volume
 
 
-def _check_steps(who, steps):
+def check_steps(who, steps, name="steps"):
+    """Raises ValueError unless steps, or what else is counted, is a whole number from 1 up."""
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"{who}(steps={steps!r}): accepted is a whole number of steps, 1 or more, such as 10.")
+        raise ValueError(f"{who}({name}={steps!r}): accepted is a whole number of {name}, 1 or more, such as 10.")

@@ -17,6 +17,8 @@ LAYERS = (
     "fields",
     "flows",
     "diffusion",
+    "editing",
+    "latents",
     "data",
     "show",
     "models",

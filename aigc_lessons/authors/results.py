@@ -184,11 +184,16 @@ def _about(name):
     return [f"{count:,}", f"{record['seconds']:.0f}", record["sha256"][:12]]
 
 
+def _recorded(name, unit=""):
+    """The manifest's measures in words."""
+    return ", ".join(f"{k.replace('_', ' ')} {v:.2f}{unit}" for k, v in manifest()[name]["metrics"].items())
+
+
 def page():
     """RESULTS.md as text."""
     names = sorted(RECIPES)
     measures = ["n", "FID", "KID", "Inception Score", "precision", "recall", "density", "coverage", "modes", "accuracy"]
-    floor, generators, translators, menders, judges = [], [], [], [], []
+    floor, generators, translators, menders, first_stages, judges = [], [], [], [], [], []
     for name in metrics.judges():
         measured = manifest()[f"classifier-{name}"]["metrics"]
         judges.append(
@@ -205,8 +210,8 @@ def page():
         floor.append([name, *_cells(metrics.evaluate(some(train, n, 0), some(test, n, 0), name))])
     for name in tqdm(names, desc="measuring"):
         if makes_pictures(name):
-            origin, size = manifest()[name]["data"], manifest()[name]["arguments"].get("image_shape", (1, 32, 32))[-1]
-            real = some(RECIPES[name].data()[1].images, N, 0)
+            origin, real = manifest()[name]["data"], some(RECIPES[name].data()[1].images, N, 0)
+            size = real.shape[-1]
             images, labels, rate = sampled(name, len(real))
             features = judge_for(origin)
             report = metrics.evaluate(images, real, features, labels=labels)
@@ -227,13 +232,9 @@ def page():
                     [f"`{name}`", what, features, *_cells(metrics.evaluate(made, real, features))[:-2], *_about(name)]
                 )
         elif hasattr(RECIPES[name].model, "restore"):
-            menders.append(
-                [
-                    f"`{name}`",
-                    ", ".join(f"{k.replace('_', ' ')} {v:.2f} dB" for k, v in manifest()[name]["metrics"].items()),
-                    *_about(name),
-                ]
-            )
+            menders.append([f"`{name}`", _recorded(name, " dB"), *_about(name)])
+        elif hasattr(RECIPES[name].model, "rebuild"):
+            first_stages.append([f"`{name}`", _recorded(name), *_about(name)])
     about = ["parameters", "training, s", "sha256"]
     versions = ", ".join(
         f"{package} {version(package)}" for package in ("torch", "torch-fidelity", "numpy", "scikit-learn")
@@ -296,6 +297,13 @@ On their test sets, against the real pictures of the target. No judge has seen d
 Measured against the true picture, so no features are needed: peak signal-to-noise ratio, as the manifest records it.
 
 {_table(["weights", "measured", *about], menders)}
+
+## First stages
+
+Autoencoders whose latents or codes a second model makes (lesson 64), on their test pictures, as the manifest records it. Rebuilt FID: between pictures and
+themselves rebuilt, a floor under the FID of what is drawn through them; it may be compared with a generator's only where both were measured on the same pictures.
+
+{_table(["weights", "measured", *about], first_stages)}
 """
 
 

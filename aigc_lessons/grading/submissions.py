@@ -116,7 +116,9 @@ WORDS = {
     51: "fid and is",
     52: "bias and memory",
     61: "diffusion",
+    62: "guidance and editing",
     63: "flow matching",
+    64: "latent diffusion",
 }
 MEMBERS = 1_000  # files in a zip
 KINDS = {

@@ -9,6 +9,7 @@ from .dcgan import DCGAN
 from .diffusion import Diffusion
 from .flow import Flow
 from .inpainting import Inpainter
+from .latent import VQ, Autoencoder, LatentFlow
 from .pix2pix import Pix2Pix
 from .restoration import Denoiser, SuperResolver
 from .style import FastStyle, RandomFeatures
@@ -21,7 +22,9 @@ __all__ = [
     "CVAE",
     "DCGAN",
     "VAE",
+    "VQ",
     "WGAN",
+    "Autoencoder",
     "Classifier",
     "CycleGAN",
     "Denoiser",
@@ -29,6 +32,7 @@ __all__ = [
     "Flow",
     "FastStyle",
     "Inpainter",
+    "LatentFlow",
     "Pix2Pix",
     "PixelCNN",
     "PixelGRU",

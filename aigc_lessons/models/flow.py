@@ -135,7 +135,8 @@ class Flow(nn.Module):
             )
         if not 0 <= drop < 1:
             raise ValueError(f"{who}(drop={drop}): accepted is a share from 0 to below 1, such as 0.1.")
-        self.image_shape, self.multipliers, self.patch = tuple(image_shape), tuple(multipliers), patch
+        self.image_shape = self.flow_shape = tuple(image_shape)
+        self.multipliers, self.patch = tuple(multipliers), patch
         self.drop, self.ema_decay, self.lr = drop, ema_decay, lr
         self.net = VelocityNet(image_shape[0], width, multipliers, patch, condition)
         self.net_ema = averaged(self.net, ema_decay)
@@ -148,8 +149,11 @@ class Flow(nn.Module):
         return check_batch(self, batch)[1] if self.n_classes else None
 
     def training_step(self, batch, optimizers):
-        x, y = batch.images, self.asked(batch)
-        check_fits(self, x)
+        check_fits(self, batch.images)
+        return self.learn(batch.images, self.asked(batch), optimizers)
+
+    def learn(self, x, y, optimizers):
+        """One step on x (N, ...), what the flow makes, and on what it is told of it, (N, ...) int64 or None."""
         n, device = len(x), x.device
         if y is not None:
             y = drop_labels(y, torch.rand(n, device=device) >= self.drop, self.null)
@@ -165,8 +169,16 @@ class Flow(nn.Module):
         """The function (x, t) -> velocity that a sampler follows: x (N, C, H, W), t a number, y (N, ...) what is asked for.
 
         With a guidance scale other than 0 and 1 the network is asked twice, with y and without.
+        Raises ValueError: y or guidance for a flow that is told nothing, no y for one that is.
         """
-        network = self.net_ema
+        network, told = self.net_ema, self.net.condition is not None
+        if not told and (y is not None or guidance_scale != 1):
+            raise ValueError(self._unconditional("velocity()", "y"))
+        if told and y is None:
+            raise ValueError(
+                f"This {type(self).__name__} is told what to make: give velocity(y), y (N, ...) int64. For no class: "
+                "torch.full((n,), model.null)."
+            )
 
         def said(x, t):
             times = torch.full((len(x),), t, device=x.device)
@@ -189,22 +201,29 @@ class Flow(nn.Module):
         """
         if not self.n_classes:
             if labels is not None or guidance_scale != 1:
-                raise ValueError(
-                    f"This {type(self).__name__} is unconditional: it takes no labels and no guidance_scale. Call sample(n) without "
-                    "them, or build it with n_classes=len(ds.classes)."
-                )
+                raise ValueError(self._unconditional("sample(n)", "labels"))
             return self.draw(n, seed, None, 1.0, steps, solver)
         return self.draw(
             n, seed, check_labels(type(self).__name__, labels, n, self.n_classes), guidance_scale, steps, solver
         )
 
+    def _unconditional(self, call, labels):
+        return (
+            f"This {type(self).__name__} is unconditional: it takes no {labels} and no guidance_scale. Call {call} without "
+            "them, or build it with n_classes=len(ds.classes)."
+        )
+
+    def finish(self, x):
+        """The pictures that the ends of the ways stand for."""
+        return x.clamp(-1, 1)
+
     def draw(self, n, seed, y, guidance_scale, steps, solver):
         """Follow the flow from noise that is drawn on the CPU from `seed`; y: (n, ...) int64 or None."""
         if not math.isfinite(guidance_scale):
             raise ValueError(f"sample(guidance_scale={guidance_scale}): accepted is a finite number, such as 2.")
-        noise = torch.randn(n, *self.image_shape, generator=torch.Generator().manual_seed(seed))
-        follow = lambda z, *y: flow_sample(self.velocity(*(y or (None,)), guidance_scale), z, steps, solver).clamp(
-            -1, 1
+        noise = torch.randn(n, *self.flow_shape, generator=torch.Generator().manual_seed(seed))
+        follow = lambda z, *y: self.finish(
+            flow_sample(self.velocity(*(y or (None,)), guidance_scale), z, steps, solver)
         )
         where = next(self.parameters()).device
         return in_chunks(self.net_ema, follow, *(v.to(where) for v in ([noise] if y is None else [noise, y])))

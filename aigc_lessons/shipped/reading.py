@@ -66,13 +66,13 @@ def architecture(model):
     }
 
 
-def sampled(model, keep=()):
+def sampled(model, keep=(), parts=()):
     """{name: tensor} of a model's state, of what its pictures are made with: no discriminator, no critic, and no network that has
-    an average. keep: names of networks that are wanted all the same."""
+    an average. keep: names of networks that are wanted all the same; parts: of those that have a file of their own."""
     networks = {name for name, _ in model.named_children()}
     raw = {
         name for name in networks if f"{name}_ema" in networks or name.startswith(("discriminator", "critic"))
-    } - set(keep)
+    } - set(keep) | set(parts)
     return {k: v for k, v in model.state_dict().items() if isinstance(v, torch.Tensor) and k.split(".")[0] not in raw}
 
 
@@ -83,13 +83,12 @@ def load_weights(model, name):
 
     Raises ValueError if the model was built with other arguments than the weights (and as `read_weights` does).
     """
-    tensors = read_weights(name)
-    mine = {k: tuple(v.shape) for k, v in sampled(model, manifest()[name].get("keep", ())).items()}
+    tensors, record = read_weights(name), manifest()[name]
+    mine = {k: tuple(v.shape) for k, v in sampled(model, record.get("keep", ()), record.get("parts", ())).items()}
     theirs = {k: tuple(v.shape) for k, v in tensors.items()}
     if mine != theirs:
         first = next(k for k in {**mine, **theirs} if theirs.get(k) != mine.get(k))
-        record = manifest()[name]
-        arguments = ", ".join(f"{k}={v!r}" for k, v in record["arguments"].items())
+        arguments = ", ".join(f"{k}={v!r}" for k, v in {**record.get("parts", {}), **record["arguments"]}.items())
         raise ValueError(
             f"The weights {name!r} do not fit this {type(model).__name__}: {first} is {theirs.get(first)} there and "
             f"{mine.get(first)} here. Build it as al.models.{record['model']}({arguments}), or train it: give steps=."
@@ -104,5 +103,11 @@ def load_weights(model, name):
 
 def build(name):
     """The model `name`, built as the manifest says, with its shipped weights, in eval mode. Raises as `read_weights` does."""
+    return load_weights(fresh(name), name).eval().to(device())
+
+
+def fresh(name):
+    """The model `name` as the manifest says, untrained but for the parts that have weights of their own. Raises as `read_weights` does."""
     record = manifest()[name] if name in manifest() else read_weights(name)  # an unknown name is refused there
-    return load_weights(getattr(models, record["model"])(**record["arguments"]), name).eval().to(device())
+    parts = {argument: build(part) for argument, part in record.get("parts", {}).items()}
+    return getattr(models, record["model"])(**parts, **record["arguments"])

@@ -23,7 +23,7 @@ def save_weights(model, name, record):
 
     tensors = {
         k: (v.half() if v.is_floating_point() else v).contiguous().cpu()
-        for k, v in sampled(model, record.get("keep", ())).items()
+        for k, v in sampled(model, record.get("keep", ()), record.get("parts", ())).items()
     }
     data = save(tensors)
     if len(data) > LIMIT:

@@ -112,12 +112,13 @@ def _classifier():
 
 def _vae(name):
     def step(model):
+        size = _shape(*model.latent_shape) if hasattr(model, "latent_shape") else model.latent_dim
         boxes = {
             "x": ("data", f"x\n{_size(model)}", 0, 1),
             "enc": _net("encoder", 1, 1, True),
-            "q": ("data", f"μ, log σ²\n2×{model.latent_dim}", 2, 1),
+            "q": ("data", f"μ, log σ²\n2×{size}", 2, 1),
             "eps": ("data", "noise ε", 3, 0),
-            "z": ("data", f"z = μ + σ ε\n{model.latent_dim}", 3, 1),
+            "z": ("data", f"z = μ + σ ε\n{size}", 3, 1),
             "dec": _net("decoder", 4, 1, True),
             "mean": ("data", f"rebuilt\n{_size(model)}", 5, 1),
             "kl": ("loss", "β KL(q ‖ p)", 2, 2),
@@ -303,6 +304,55 @@ def _flow():
     return {"net": step}
 
 
+def _latent_flow():
+    """A flow's step, on what the frozen encoder makes of a picture."""
+
+    def step(model):
+        size = _shape(*model.flow_shape)
+        boxes = {
+            "picture": ("data", f"picture\n{_size(model)}", 0, 0),
+            "enc": _net("encoder", 1, 0, False),
+            "x": ("data", f"latent x = scale · μ\n{size}", 2, 0),
+            "eps": ("data", "noise", 0, 1),
+            "t": ("data", "time t\n0: x, 1: noise", 0, 2),
+            "x_t": ("data", "x at time t\n(1 − t) x + t noise", 2, 1),
+            "target": ("data", "velocity of the way\nnoise − x", 3, 0),
+            "net": _net("network", 3, 1, True),
+            "v": ("data", f"velocity, it says\n{size}", 4, 1),
+            "loss": ("loss", "squared error", 4, 0),
+        }
+        ways = ["picture > enc", "enc > x", "x > x_t", "eps > x_t", "t > net", "x_t > net", "net <> v", "v <> loss"]
+        ways += ["x > target", "eps > target", "target > loss", "t > x_t"]
+        if asked := _asked(model):
+            boxes["y"] = ("data", f"{asked}\nor, at times, none", 3, 2)
+            ways.append("y > net")
+        return boxes, ways
+
+    return {"net": step}
+
+
+def _vq():
+    """The gradient of the reconstruction goes straight through the codebook, which has a term of its own."""
+
+    def step(model):
+        size = f"{_shape(*model.grid)} vectors\nof {model.codebook.shape[1]} numbers"
+        boxes = {
+            "x": ("data", f"picture x\n{_size(model)}", 0, 0),
+            "enc": _net("encoder", 1, 0, True),
+            "z": ("data", f"z: {size}", 2, 0),
+            "z_q": ("data", "nearest entries,\nstraight-through", 3, 0),
+            "dec": _net("decoder", 4, 0, True),
+            "made": ("data", f"rebuilt\n{_size(model)}", 5, 0),
+            "error": ("loss", "squared error\nagainst x", 5, 1),
+            "book": _net(f"codebook\n{model.entries} entries", 3, 2, True),
+            "terms": ("loss", "(sg z − e)² +\nβ (z − sg e)²", 2, 1),
+        }
+        ways = ["x > enc", "enc <> z", "z <> z_q", "book | z_q", "z_q <> dec", "dec <> made", "made <> error"]
+        return boxes, ways + ["z <> terms", "book <> terms"]
+
+    return {"vq": step}
+
+
 def _diffusion():
     """The network is shown a picture with some noise, and learns to say what it was made of."""
     answers = {"v": "v = a noise − s x", "noise": "the noise", "clean": "the picture x"}
@@ -334,17 +384,18 @@ def plan_of(model):
 
 def _flow_plan(model):
     """A U-Net, the smaller the picture the lower; time and condition reach every block by FiLM."""
-    channels, height, width = model.image_shape
+    channels, height, width = getattr(model, "flow_shape", model.image_shape)
     widths = [model.net.stem.out_channels * m for m in model.multipliers]
     depth, half = len(widths), lambda side, times: -(-side // model.patch // 2**times)
     size = lambda i: _shape(widths[i], half(height, i), half(width, i))
-    boxes = {"x": ("data", f"picture\n{_size(model)}", 0, 0)}
+    latent, ends = hasattr(model, "autoencoder"), _shape(channels, height, width)
+    boxes = {"x": ("data", f"{'latent' if latent else 'picture'}\n{ends}", 0, 0)}
     for i in range(depth):
         boxes[f"down{i}"] = ("conv", f"block\n{size(i)}", 1 + i, i)
         boxes[f"up{i}"] = ("conv", f"block\n{size(i)}", 2 * depth - i + 1, i)
     boxes["middle"] = ("conv", f"block\n{size(depth - 1)}", depth + 1, depth)
     answer = {"noise": "noise", "clean": "picture", "v": "v"}[model.says] if hasattr(model, "says") else "velocity"
-    boxes["v"] = ("data", f"{answer}\n{_size(model)}", 2 * depth + 2, 0)
+    boxes["v"] = ("data", f"{answer}\n{ends}", 2 * depth + 2, 0)
     boxes["t"] = ("data", "time t", 0, depth)
     boxes["film"] = ("linear", "scale, shift\nin all blocks", 1, depth)
     ways = ["x > down0", "up0 > v", "t > film", "film > middle", f"down{depth - 1} > middle", f"middle > up{depth - 1}"]
@@ -414,6 +465,9 @@ _STEPS = {
     "SuperResolver": _super_resolver,
     "Diffusion": _diffusion,
     "Flow": _flow,
+    "LatentFlow": _latent_flow,
+    "Autoencoder": lambda: _vae("autoencoder"),
+    "VQ": _vq,
     "TextToImage": _flow,
     "FastStyle": _fast_style,
 }
@@ -434,6 +488,14 @@ _NETWORKS = {
     "VAE": lambda m: [
         ("encoder", m.encoder, [m.image_shape], ["picture x"]),
         ("decoder", m.decoder, [(m.latent_dim,)], ["z"]),
+    ],
+    "Autoencoder": lambda m: [
+        ("encoder", m.encoder, [m.image_shape], ["picture x"]),
+        ("decoder", m.decoder, [m.latent_shape], ["z"]),
+    ],
+    "VQ": lambda m: [
+        ("encoder", m.encoder, [m.image_shape], ["picture x"]),
+        ("decoder", m.decoder, [(m.codebook.shape[1], *m.grid)], ["entries"]),
     ],
     "CVAE": lambda m: [
         ("encoder", m.encoder, [_conditional_shapes(m)[1]], ["picture x, class y"]),
@@ -480,4 +542,4 @@ _NETWORKS = {
     "SuperResolver": lambda m: [("super_resolver", m, [_square(m.channels, 16)], ["small picture"])],
 }
 
-_PLANS = {"Diffusion": _flow_plan, "Flow": _flow_plan, "TextToImage": _flow_plan}
+_PLANS = {"Diffusion": _flow_plan, "Flow": _flow_plan, "LatentFlow": _flow_plan, "TextToImage": _flow_plan}

@@ -39,6 +39,7 @@ def small(monkeypatch):
         "dcgan-shapes",
         "pix2pix-shapes",
         "denoiser-photos",
+        "vq-digits",
     )
     monkeypatch.setattr(results, "RECIPES", {name: results.RECIPES[name] for name in names})
     monkeypatch.setattr(results, "N", 80)
@@ -49,7 +50,14 @@ def small(monkeypatch):
 def test_the_command_measures_what_each_kind_of_model_makes(small):
     text = results.page()
     shown = rows(text)
-    assert set(shown) == {"projection-digits", "vae-faces", "dcgan-shapes", "pix2pix-shapes", "denoiser-photos"}
+    assert set(shown) == {
+        "projection-digits",
+        "vae-faces",
+        "dcgan-shapes",
+        "pix2pix-shapes",
+        "denoiser-photos",
+        "vq-digits",
+    }
     line = {name: next(line for line in text.splitlines() if line.startswith(f"| `{name}`")) for name in shown}
     cells = [c.strip() for c in line["projection-digits"].split("|")[1:-1]]
     assert cells[:4] == ["`projection-digits`", "digits 32x32", "digits", "80"]

@@ -70,7 +70,7 @@ def test_every_mistake_is_named(name, seed):
         assert result.outcome in ("wrong", "error") and mistake.hint in result.message
 
 
-@pytest.mark.parametrize("lesson", (11, 12, 13, 14, 21, 22, 23, 24, 25))
+@pytest.mark.parametrize("lesson", (11, 12, 13, 14, 21, 22, 23, 24, 25, 64))
 def test_two_mistakes_at_once_are_known(lesson):
     """By the names and the hints of both; that an answer with both gets them, test_every_mistake_is_named shows."""
     exercises = [e for e in map(al.exercises.get, NAMES) if e.lesson == lesson]
@@ -299,7 +299,12 @@ PINNED = {
     "euler_step": "(velocity, x, t, dt)",
     "heun_step": "(velocity, x, t, dt)",
     "pair_by_transport": "(x, noise)",
+    "latent_scale": "(latents)",
+    "quantize": "(z, codebook)",
+    "vq_loss": "(z, z_q, beta)",
+    "codebook_perplexity": "(codes, k)",
     "faulty_line_flow": "()",
+    "faulty_line_vq": "()",
     "least_flow_loss": "()",
 }
 
@@ -324,6 +329,7 @@ def test_the_reference_is_the_course_function_itself():
             or getattr(al.sequences, name, None)
             or getattr(al.fields, name, None)
             or getattr(al.flows, name, None)
+            or getattr(al.latents, name, None)
             or getattr(al.losses, name, None)
             or getattr(al.metrics, name, None)
             or getattr(al.diffusion, name, None)

@@ -17,6 +17,8 @@ FAULTS = {  # {exercise: (line, what stands there in a right loop)}
     "faulty_line_gan": (10, "    opt_g.zero_grad()"),
     "faulty_line_ddpm": (8, "    x = mean + (1 - alpha) ** 0.5 * s_then / s * torch.randn_like(x)"),
     "faulty_line_flow": (6, "    x, y = x[p], y[p]"),
+    "faulty_line_repaint": (6, "    noisy = (1 - then) * picture + then * noise"),
+    "faulty_line_vq": (6, "    loss = error + vq_loss(z, codebook[codes], 0.25)"),
     "faulty_line_text": (9, "    velocity = net(x_t, t, y)"),
     "faulty_line_style": (12, "    with torch.no_grad(): picture.clamp_(-1, 1)"),
 }
@@ -128,6 +130,19 @@ def test_noise_after_the_last_step_leaves_grain_and_the_spread_as_it_was():
     assert abs(spread["broken"] - 0.5) < 0.0025 < abs(spread["mended"] - 0.5) < 0.015
 
 
+def test_known_pixels_with_the_noise_of_the_time_before_come_back_grainy():
+    """With T = 20 by 1/20, and the hole as it should be: data are one picture, whose velocity is known."""
+    point = torch.linspace(-1, 1, 400).view(1, 1, 20, 20)
+    mask = (torch.arange(20) < 10).float().expand(1, 1, 20, 20)
+    names = dict(T=20, picture=point, mask=mask, velocity=lambda x, t: (x - point) / t)
+    grain, hole = {}, {}
+    for fault, lines in both("faulty_line_repaint").items():
+        off = ran(lines, 1, **names)["x"] - point
+        grain[fault], hole[fault] = off[mask == 1].std().item(), off[mask == 0].abs().max().item()
+    assert grain["broken"] == pytest.approx(0.05, abs=0.015) and grain["mended"] == 0
+    assert max(hole.values()) < 1e-4
+
+
 def test_a_picture_that_is_replaced_stands_still_after_one_step():
     g = torch.Generator().manual_seed(0)
     network = al.models.RandomFeatures(1, width=4)
@@ -137,6 +152,24 @@ def test_a_picture_that_is_replaced_stands_still_after_one_step():
         after = [ran(lines, steps, **names)["picture"].detach().clone() for steps in (0, 1, 2, 9)]
         assert torch.equal(after[0], content) and not torch.equal(after[0], after[1])
         assert (torch.equal(after[1], after[2]) and torch.equal(after[1], after[3])) == (fault == "broken")
+
+
+def test_a_codebook_that_the_loss_sees_through_the_straight_way_alone_stays_as_it_was():
+    """And the first term then moves the vectors, away from their entries, more strongly than the second one holds them."""
+    images = al.data.load("digits-8x8", size=8).images[:256]
+    moved, grows = {}, {}
+    for fault, lines in both("faulty_line_vq").items():
+        torch.manual_seed(0)
+        encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+        decoder = nn.Sequential(nn.Linear(4, 64), nn.Unflatten(1, (1, 8, 8)))
+        codebook = nn.Parameter(torch.randn(16, 4))
+        before = codebook.detach().clone()
+        optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters(), codebook], lr=0.01)
+        names = dict(encoder=encoder, decoder=decoder, codebook=codebook, optimizer=optimizer, images=images)
+        formulas = dict(quantize=al.latents.quantize, vq_loss=al.latents.vq_loss)
+        losses = [ran(lines, steps, **names, **formulas)["loss"].item() for steps in (1, 100)]
+        moved[fault], grows[fault] = not torch.equal(codebook, before), losses[1] > losses[0]
+    assert moved == {"broken": False, "mended": True} and grows == {"broken": True, "mended": False}
 
 
 def parameters(network):

@@ -116,6 +116,8 @@ def test_an_untrained_model_fails(name):
     result = al.exercises.check(name, exercise.build())
     assert result.outcome == "wrong" and result.points == 0
     assert len(result.weights) < trained.LARGEST / 2
+    given = trained.handed_in(result._repr_mimebundle_()["text/html"])[name]
+    assert trained.judge_training(exercise, given, 0).message == result.message
 
 
 HALF = {  # steps, a few seconds in all

@@ -31,8 +31,7 @@ def copy(tmp_path, monkeypatch):
 
 
 def built(name):
-    record = reading.manifest()[name]
-    return getattr(al.models, record["model"])(**record["arguments"])
+    return reading.fresh(name)
 
 
 def test_the_manifest_names_every_file_and_nothing_else():

@@ -553,6 +553,14 @@ def gan(kind, **given):
     return getattr(al.models, kind)(*shape, **{"latent_dim": 2, "width": 2, **given})
 
 
+def diffusion(**given):
+    return al.models.Diffusion((1, 8, 8), **{"width": 4, "multipliers": (1,), **given})
+
+
+def flow(**given):
+    return al.models.Flow((1, 8, 8), 10, **{"width": 4, "multipliers": (1,), **given})
+
+
 OTHERS = {  # how it was built, how it is built then, what the message says of the one and of the other
     "beta of a VAE": (vae, dict(beta=0.3), dict(beta=0.4), "beta=0.3", "beta=0.4"),
     "beta of a CVAE": (lambda **given: gan("CVAE", **given), dict(beta=0.3), dict(beta=0.4), "beta=0.3", "beta=0.4"),
@@ -634,6 +642,12 @@ OTHERS = {  # how it was built, how it is built then, what the message says of t
         "ema_decay=0.9",
         "ema_decay=0.8",
     ),
+    "what a Diffusion says": (diffusion, dict(says="v"), dict(says="noise"), "says=v", "says=noise"),
+    "decay of a Diffusion": (diffusion, dict(ema_decay=0.9), dict(ema_decay=0.8), "ema_decay=0.9", "ema_decay=0.8"),
+    "lr of a Diffusion": (diffusion, dict(lr=3e-3), dict(lr=4e-3), "lr=0.003", "lr=0.004"),
+    "classes that a Flow forgets": (flow, dict(drop=0.2), dict(drop=0.3), "drop=0.2", "drop=0.3"),
+    "decay of a Flow": (flow, dict(ema_decay=0.9), dict(ema_decay=0.8), "ema_decay=0.9", "ema_decay=0.8"),
+    "lr of a Flow": (flow, dict(lr=3e-3), dict(lr=4e-3), "lr=0.003", "lr=0.004"),
     "wrong labels": (
         lambda **given: gan("ProjectionGAN", **given),
         dict(mismatched=True),

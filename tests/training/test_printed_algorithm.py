@@ -40,6 +40,9 @@ MODELS = {
     "Inpainter": lambda: al.models.Inpainter(1, width=4),
     "partial Inpainter": lambda: al.models.Inpainter(1, width=4, partial=True),
     "adversarial Inpainter": lambda: al.models.Inpainter(1, width=4, adversarial_weight=0.1),
+    "Autoencoder": lambda: al.models.Autoencoder(GREY, width=4),
+    "LatentFlow": lambda: al.models.LatentFlow(al.models.Autoencoder(GREY, width=4), 4, width=4, multipliers=(1,)),
+    "VQ": lambda: al.models.VQ(GREY, width=4, entries=6),
     "PixelGRU": lambda: al.models.PixelGRU(4, (3, 5), width=4),
     "PixelCNN": lambda: al.models.PixelCNN(4, (3, 5), width=4),
 }

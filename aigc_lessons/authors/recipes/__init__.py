@@ -5,16 +5,16 @@ import platform
 import torch
 
 from ...settings import profile, seed_everything, settings
-from ...shipped import half_precision, save_weights
+from ...shipped import build, half_precision, save_weights
 from ...training import cosine, fit
-from . import classifiers, conditional, diffusion, generators, repair, text, translation
+from . import classifiers, conditional, diffusion, generators, latent, repair, text, translation
 from .recipe import Recipe
 
 __all__ = ["LARGER", "RECIPES", "Recipe", "score", "train"]
 
 RECIPES = {
     name: recipe
-    for part in (classifiers, generators, conditional, text, repair, translation, diffusion)
+    for part in (classifiers, generators, conditional, text, repair, translation, diffusion, latent)
     for name, recipe in part.RECIPES.items()
 }
 LARGER = diffusion.LARGER  # for `benchmarks/full_profile.sh`: they ship no weights
@@ -31,7 +31,8 @@ def train(name, seed=0, save=False, checkpoint=None):
     seed_everything(seed)
     train_set, test_set = recipe.data()
     arguments = recipe.chosen()
-    model = recipe.model(**arguments)
+    parts = {argument: build(part) for argument, part in recipe.parts.items()}
+    model = recipe.model(**parts, **arguments)
     steps = settings(steps=recipe.steps).steps
     history = fit(
         model,
@@ -54,6 +55,7 @@ def train(name, seed=0, save=False, checkpoint=None):
                 "model": recipe.model.__name__,
                 "arguments": arguments,
                 "keep": list(recipe.keep),
+                **({"parts": recipe.parts} if recipe.parts else {}),
                 "data": names,
                 "command": f"aigc-lessons train {name} --save" + (f" --seed {seed}" if seed else ""),
                 "profile": profile(),

@@ -5,7 +5,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from ... import data, metrics, models
 from ...data.nonsense import mixtures, nonsense
-from .recipe import COLOUR, GREY, Recipe, halves
+from .recipe import COLOUR, GREY, Recipe, halves, with_mirror_images
 
 # A judge also learns what is nothing: see Classifier(outlier_weight=).
 JUDGE = dict(width=16, dropout=0.2, weight_decay=0.01, outlier_weight=0.5)
@@ -22,17 +22,6 @@ def _judge(model, test):
         "sure_of_nonsense": share(model.predict, nothing),
         "sure_of_mixtures": share(model.predict, mixtures(test.images, test.labels, seed=1)),
     }
-
-
-def _mirrored(train):
-    """Training pictures and their mirror images."""
-    return data.ImageSet(
-        torch.cat([train.images, train.images.flip(-1)]),
-        train.labels.repeat(2),
-        classes=train.classes,
-        name=train.name,
-        licence=train.licence,
-    )
 
 
 def _worn(train, seed=0):
@@ -106,7 +95,7 @@ RECIPES = {
         _judge,
         cosine=True,
         full=dict(width=32),
-        augment=_mirrored,
+        augment=with_mirror_images,
     ),
     "classifier-textures": Recipe(
         models.Classifier,

@@ -3,6 +3,7 @@
 import torch
 
 from ... import metrics, models, shipped
+from ...data.pixels import resize
 from .recipe import COLOUR, GREY, Recipe, halves, judged
 
 
@@ -13,7 +14,7 @@ def obeys(name, **options):
     def score(model, test):
         labels = torch.arange(1_000) % model.n_classes
         samples = model.sample(1_000, seed=1, labels=labels, **options)
-        read = shipped(f"classifier-{name}").predict(samples).argmax(1)
+        read = shipped(f"classifier-{name}").predict(resize(samples, 32)).argmax(1)
         shares = {"accuracy": read == labels}
         if name == "shapes":
             shares |= {"kind_accuracy": read // 6 == labels // 6, "colour_accuracy": read % 6 == labels % 6}

@@ -23,6 +23,7 @@ class Recipe:
         score: (model, test) -> {name: number}.
         keep: networks that are shipped although no picture is made with them.
         augment: (train) -> the pictures that it is trained on, where they are more than those of `data`.
+        parts: {argument: name of the shipped weights that it is given}, for a model that builds on a trained one.
     """
 
     model: type
@@ -35,6 +36,7 @@ class Recipe:
     full: dict = field(default_factory=dict)
     keep: tuple = ()
     augment: Callable = lambda train: train
+    parts: dict = field(default_factory=dict)
 
     def chosen(self):
         """The model's arguments under the profile in force."""
@@ -43,6 +45,17 @@ class Recipe:
 
 def halves(name, size=32, **options):
     return lambda: tuple(data.load(name, size=size, split=s, **options) for s in ("train", "test"))
+
+
+def with_mirror_images(train):
+    """Training pictures and their mirror images."""
+    return data.ImageSet(
+        torch.cat([train.images, train.images.flip(-1)]),
+        train.labels.repeat(2),
+        classes=train.classes,
+        name=train.name,
+        licence=train.licence,
+    )
 
 
 def mirrored(name, **options):

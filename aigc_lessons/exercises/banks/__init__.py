@@ -22,7 +22,9 @@ from . import (
     lesson_51,
     lesson_52,
     lesson_61,
+    lesson_62,
     lesson_63,
+    lesson_64,
     trained,
 )
 
@@ -48,7 +50,9 @@ _LESSONS = (
     lesson_51,
     lesson_52,
     lesson_61,
+    lesson_62,
     lesson_63,
+    lesson_64,
     trained,
 )
 EXERCISES = {exercise.name: exercise for lesson in _LESSONS for exercise in lesson.EXERCISES}
