@@ -164,7 +164,7 @@ class FastStyle(nn.Module):
 
     scales = (1, 2)
 
-    def __init__(self, style, width=16, content_weight=0.1, roughness=0.03, lr=2e-3, seed=0):
+    def __init__(self, style, width=16, content_weight=0.1, roughness=0.03, lr=5e-3, seed=0):
         super().__init__()
         check_counts("FastStyle", width=width)
         self.features = RandomFeatures(style.shape[1], seed=seed)
