@@ -137,8 +137,8 @@ GAN = Training(
     70.0,
     False,
 )
-# Batches of 64, default learning rate along a cosine, error from least to greatest: 0.077 to 0.078 after 150 steps (two seeds), 0.062 to 0.064 after
-# 400 (five seeds; two draws each).
+# Batches of 64, default learning rate along a cosine, error from least to greatest, two draws each: 0.075 to 0.078 after 150 steps (five
+# seeds), 0.062 to 0.065 after 400 (twenty seeds).
 DENOISER = Training(
     "train_denoiser",
     61,
