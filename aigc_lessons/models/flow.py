@@ -149,8 +149,9 @@ class Flow(nn.Module):
         return check_batch(self, batch)[1] if self.n_classes else None
 
     def training_step(self, batch, optimizers):
+        y = self.asked(batch)
         check_fits(self, batch.images)
-        return self.learn(batch.images, self.asked(batch), optimizers)
+        return self.learn(batch.images, y, optimizers)
 
     def learn(self, x, y, optimizers):
         """One step on x (N, ...), what the flow makes, and on what it is told of it, (N, ...) int64 or None."""
