@@ -6,7 +6,7 @@ from torch import nn
 from ..diffusion import check_times, clean_from_noise, clean_from_v, ddim, noised, schedule, v_target
 from .adversary import averaged, update
 from .checks import check_counts, check_fits, check_unconditional, in_chunks
-from .flow import VelocityNet
+from .flow import VelocityNet, even_times
 
 # what the network says: what it learns to say, and the data that follow from it
 SAYS = {
@@ -53,8 +53,7 @@ class Diffusion(nn.Module):
         x = batch.images
         check_fits(self, x)
         n, device = len(x), x.device
-        # evenly spread times; the pictures are shuffled
-        t = (torch.rand(1, device=device) + torch.arange(n, device=device) / n) % 1
+        t = even_times(n, device)
         (a, s), noise = schedule(t), torch.randn_like(x)
         answer = self.net(noised(x, noise, a, s), t).float()
         loss = (answer - SAYS[self.says][0](x, noise, a, s)).square().mean()

@@ -25,6 +25,11 @@ def time_features(t, n=TIME_FEATURES):
     return torch.cat([angle.cos(), angle.sin()], 1)
 
 
+def even_times(n, device):
+    """n times in [0, 1) at equal distances, from a random place on: (n,). They are in order, and it is the pictures that are shuffled."""
+    return (torch.rand(1, device=device) + torch.arange(n, device=device) / n) % 1
+
+
 def _zeroed(layer):
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -158,9 +163,7 @@ class Flow(nn.Module):
         n, device = len(x), x.device
         if y is not None:
             y = drop_labels(y, torch.rand(n, device=device) >= self.drop, self.null)
-        t = (
-            torch.rand(1, device=device) + torch.arange(n, device=device) / n
-        ) % 1  # evenly spread; the pictures are shuffled
+        t = even_times(n, device)
         noise = torch.randn_like(x)
         loss = flow_loss(self.net(interpolate(x, noise, t), t, y).float(), x, noise)
         update(loss, optimizers["net"], longest=1.0)
