@@ -3,6 +3,7 @@
 import torch
 
 from ... import metrics, models, shipped
+from ...data.carried import EMOJI_CLASSES
 from ...data.pixels import resize
 from .recipe import COLOUR, GREY, Recipe, halves, judged
 
@@ -28,7 +29,11 @@ def obeys(name, **options):
 
 def _recipe(model, name, arguments, steps, batch_size=64, cosine=True, **options):
     """At the full profile wider, and four times as long. options: of the data."""
-    classes = dict(n_classes=18, **COLOUR) if name == "shapes" else dict(n_classes=10, **GREY)
+    classes = {
+        "shapes": dict(n_classes=18, **COLOUR),
+        "digits": dict(n_classes=10, **GREY),
+        "emoji": dict(n_classes=len(EMOJI_CLASSES), **COLOUR),
+    }[name]
     return Recipe(
         model,
         {**classes, **arguments},
@@ -53,5 +58,8 @@ RECIPES = {
     # With mismatched pairs digits are read as asked for every time, and are less like the data: both are kept (see lesson 31).
     "projection-digits": _recipe(models.ProjectionGAN, "digits", dict(width=24, mismatched=False), 5_000),
     "projection-mismatched-digits": _recipe(models.ProjectionGAN, "digits", dict(width=24), 4_000),
+    "projection-emoji": _recipe(
+        models.ProjectionGAN, "emoji", dict(width=32, ema_decay=0.999), 16_000, 32, cosine=False
+    ),
     "cvae-digits": _recipe(models.CVAE, "digits", dict(width=24, latent_dim=8, beta=2.0), 4_000, cosine=False),
 }
