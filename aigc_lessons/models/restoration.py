@@ -10,7 +10,7 @@ from .style import RandomFeatures, style_distance
 from .unet import UNet
 
 
-def plain_cnn(channels=3, width=32, layers=8):
+def plain_cnn(channels, width, layers):
     """A stack of 3x3 convolutions at full size, in the manner of DnCNN: (N, channels, H, W) -> (N, channels, H, W), any H and W.
 
     One output pixel sees 2 layers + 1 pixels across. No bias stands before a batch norm, which would take it out again.
@@ -77,7 +77,7 @@ class Denoiser(nn.Module):
             )
         if layers is not None and layers < 2:
             raise ValueError(f"Denoiser(layers={layers}): accepted are 2 or more, or None for a U-Net.")
-        self.channels, self.lr, self.colours, self.squared = channels, lr, colours, squared
+        self.channels, self.lr, self.layers, self.colours, self.squared = channels, lr, layers, colours, squared
         self.noise, self.paired = noise and tuple(noise), noise is None
         self.network = plain_cnn(channels, width, layers) if layers else UNet(channels, channels, width, depth=2)
 

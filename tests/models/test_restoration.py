@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 
 import aigc_lessons as al
 from aigc_lessons import ops
-from aigc_lessons.models.restoration import eightfold_mean, random_colours, random_flips
+from aigc_lessons.models.restoration import eightfold_mean, plain_cnn, random_colours, random_flips
 from aigc_lessons.training import Batch
 
 MODELS = {"Denoiser": al.models.Denoiser, "SuperResolver": al.models.SuperResolver}
@@ -279,7 +279,8 @@ def test_noise_that_is_refused(noise):
 def test_a_super_resolver_learns_from_even_sizes(size):
     net = build("SuperResolver")
     with pytest.raises(
-        ValueError, match=r"halves pictures to learn from them and got \(\d, \d\). Load them at an even size"
+        ValueError,
+        match=r"shrinks pictures 2 times to learn from them and got \(\d, \d\). Load them at a size that 2 divides",
     ):
         net.training_step(Batch(rand(2, 1, *size), None, None), net.optimizers())
 
@@ -325,3 +326,100 @@ def test_restoring_eightfold(kind):
         want = eightfold_mean(net.eval(), x).clamp(-1, 1)
     torch.testing.assert_close(net.restore(x, eightfold=True), want)
     assert want.shape == base(x).shape and not torch.allclose(want, net.restore(x), atol=1e-4)
+
+
+# A plain CNN, pairs, and the two other ways to learn
+
+
+def test_a_plain_cnn_keeps_the_size_and_sees_two_pixels_more_a_layer():
+    for channels, width, layers, size in ((1, 5, 2, (7, 4)), (3, 6, 4, (12, 21))):
+        net = plain_cnn(channels, width, layers).eval()
+        x = torch.zeros(2, channels, *size, requires_grad=True)
+        assert net(x).shape == x.shape
+        weights = 9 * channels * width * 2 + 9 * width * width * (layers - 2)
+        assert sum(p.numel() for p in net.parameters()) == weights + width + channels + 2 * width * (layers - 2)
+    wide = torch.zeros(1, 3, 31, 31, requires_grad=True)
+    for module in net:  # so that nothing is cut off on the way
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.constant_(module.weight, 0.01)
+    net(wide)[0, :, 15, 15].sum().backward()
+    rows = wide.grad[0].abs().sum((0, 2)).nonzero()[:, 0]
+    assert (rows.min(), rows.max()) == (15 - 4, 15 + 4)  # 4 layers: 9 pixels
+
+
+def test_a_denoiser_learns_from_pairs_that_are_turned_together():
+    net, seen = build("Denoiser", 3, noise=None), []
+    net.network.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
+    clean = rand(6, 3, 8, 8)
+    hand = copy.deepcopy(net)
+    torch.manual_seed(2)
+    loss = net.training_step((Batch(clean / 2, None, None), Batch(clean, None, None)), net.optimizers())["loss"]
+    assert len(which(seen[0], [turned(clean / 2, *ijk) for ijk in product((0, 1), repeat=3)]).unique()) > 1
+    want = (hand(seen[0]) - 2 * seen[0]).abs().mean()  # the partner of x / 2 is x, turned alike
+    torch.testing.assert_close(loss, want.detach())
+    assert al.fit(net, (clean / 2, clean), steps=2, batch_size=4, progress=False).steps == 2
+    with pytest.raises(ValueError, match="learns from two domains"):
+        al.fit(net, clean, steps=1, progress=False)
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_the_squared_error_leads_to_the_mean_and_the_absolute_error_to_the_median(squared):
+    """What is to be said is 0, 0 or 0.9, and nothing tells which: only the bias of the last layer can learn."""
+    net = build("Denoiser", 1, noise=None, squared=squared, lr=5e-3)
+    set_head(net, lambda head: (head.weight.zero_(), head.bias.zero_()))
+    optimizers = {"denoiser": torch.optim.Adam([net.network.up.head.bias], lr=5e-3)}
+    damaged = torch.zeros(3, 1, 4, 4)
+    clean = torch.tensor([0.0, 0.0, -0.9]).view(3, 1, 1, 1).expand(3, 1, 4, 4)
+    net.network.requires_grad_(False)
+    net.network.up.head.bias.requires_grad_(True)
+    for _ in range(300):
+        net.training_step((Batch(damaged, None, None), Batch(clean, None, None)), optimizers)
+    assert net.network.up.head.bias.item() == pytest.approx(0.3 if squared else 0.0, abs=0.02)
+
+
+def test_colours_stay_where_they_are_to_be_learnt():
+    net, seen = build("Denoiser", 3, noise=(1, 1), colours=False), []
+    net.network.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
+    flat = torch.tensor([0.9, 0.0, -0.9]).view(1, 3, 1, 1).expand(16, 3, 8, 8)
+    net.training_step(Batch(flat, None, None), net.optimizers())
+    torch.testing.assert_close(seen[0].mean((2, 3)), flat[..., 0, 0], atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_enlarging_by_two_and_four_with_and_without_texture(factor):
+    x, sharp = rand(2, 3, 6, 5), rand(3, 3, 16, 24)
+    for weight in (0.0, 0.5):
+        net = build("SuperResolver", 3, factor=factor, texture_weight=weight)
+        assert net.restore(x).shape == (2, 3, factor * 6, factor * 5)
+        before = copy.deepcopy(net)
+        losses = net.training_step(Batch(sharp, None, None), net.optimizers())
+        assert set(losses) == ({"loss", "texture"} if weight else {"loss"})
+        assert all(not torch.equal(p, q) for p, q in zip(net.network.parameters(), before.network.parameters()))
+        assert weight == 0 or same(net.features, before.features)
+
+
+def test_the_texture_loss_is_added_with_its_weight():
+    """Steps of plain gradient descent: their difference grows in proportion to the weight."""
+    sharp, moved = rand(3, 3, 16, 16), []
+    for weight in (0.0, 0.1, 0.2):
+        net = build("SuperResolver", 3, texture_weight=weight)
+        torch.manual_seed(6)
+        net.training_step(
+            Batch(sharp, None, None), {"super_resolver": torch.optim.SGD(net.network.parameters(), lr=1.0)}
+        )
+        moved.append(torch.cat([p.detach().flatten() for p in net.network.parameters()]))
+    torch.testing.assert_close(moved[2] - moved[0], 2 * (moved[1] - moved[0]), rtol=1e-2, atol=1e-5)
+    assert (moved[1] - moved[0]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    "kind, given, says",
+    [
+        ("Denoiser", dict(layers=1), r"layers=1\): accepted are 2 or more, or None"),
+        ("SuperResolver", dict(factor=3), r"factor=3\): accepted are 2 and 4"),
+        ("SuperResolver", dict(texture_weight=-1), "accepted is a weight of at least 0"),
+    ],
+)
+def test_other_ways_to_learn_that_are_refused(kind, given, says):
+    with pytest.raises(ValueError, match=says):
+        build(kind, **given)
