@@ -5,7 +5,7 @@ from torch import nn
 
 from ..ops import add_noise, downscale, upscale
 from .adversary import update
-from .checks import check_channels, check_counts, check_floats, check_pair, in_chunks, pair_of
+from .checks import check_channels, check_counts, check_floats, in_chunks
 from .style import RandomFeatures, style_distance
 from .unet import UNet
 
@@ -55,30 +55,26 @@ def eightfold_mean(function, images):
 
 
 class Denoiser(nn.Module):
-    """Takes noise, or another fault, off pictures: a network says what is wrong, and that is subtracted.
+    """Takes noise off pictures: a network says what is noise, and that is subtracted.
 
     Args:
         channels: 1 (grey) or 3 (colour). width: channels of the network's first layer.
-        noise: (least, most) standard deviation it learns on, in levels of 255; it is not told which. None: it makes no noise of its own
-            and learns from pairs, `fit(model, (damaged, clean))`.
-        lr: of Adam. layers: None for a U-Net, or a number of layers of a plain CNN, at least 2.
-        colours: whether it sees training pictures with their channels exchanged and as negatives too, which keeps it from
-            learning which colours there are; False where it is to learn them. Pairs keep their colours.
+        noise: (least, most) standard deviation it learns on, in levels of 255; it is not told which.
+        lr: of Adam. layers: None for a U-Net, or the number of layers of a plain CNN, at least 2.
         squared: whether it learns from the squared error, whose best answer is the mean of what may have been there, and not from the
             absolute one, whose best answer is the median.
     """
 
-    def __init__(self, channels=3, width=32, noise=(5, 55), lr=1e-3, layers=None, colours=True, squared=False):
+    def __init__(self, channels=3, width=32, noise=(5, 55), lr=1e-3, layers=None, squared=False):
         super().__init__()
         check_counts("Denoiser", channels=channels, width=width)
-        if noise is not None and (not 0 <= noise[0] <= noise[1] or noise[1] == 0):
+        if not 0 <= noise[0] <= noise[1] or noise[1] == 0:
             raise ValueError(
                 f"Denoiser(noise={noise}): accepted are two standard deviations in levels of 255, such as (5, 55)."
             )
         if layers is not None and layers < 2:
             raise ValueError(f"Denoiser(layers={layers}): accepted are 2 or more, or None for a U-Net.")
-        self.channels, self.lr, self.layers, self.colours, self.squared = channels, lr, layers, colours, squared
-        self.noise, self.paired = noise and tuple(noise), noise is None
+        self.channels, self.noise, self.lr, self.layers, self.squared = channels, tuple(noise), lr, layers, squared
         self.network = plain_cnn(channels, width, layers) if layers else UNet(channels, channels, width, depth=2)
 
     def forward(self, noisy):
@@ -89,25 +85,14 @@ class Denoiser(nn.Module):
         return {"denoiser": torch.optim.Adam(self.network.parameters(), lr=self.lr, fused=True)}
 
     def training_step(self, batch, optimizers):
-        noisy, clean = self._pair(batch) if self.paired else self._with_noise(batch.images)
+        check_channels("Denoiser", batch.images, self.channels)
+        clean = random_colours(random_flips(batch.images))
+        sigma = torch.empty(len(clean), 1, 1, 1, device=clean.device).uniform_(*self.noise)
+        noisy = add_noise(clean, sigma, torch.randn_like(clean))
         error = self(noisy).float() - clean
         loss = error.square().mean() if self.squared else error.abs().mean()
         update(loss, optimizers["denoiser"])
         return {"loss": loss.detach()}
-
-    def _with_noise(self, clean):
-        check_channels("Denoiser", clean, self.channels)
-        clean = random_flips(clean)
-        clean = random_colours(clean) if self.colours else clean
-        sigma = torch.empty(len(clean), 1, 1, 1, device=clean.device).uniform_(*self.noise)
-        return add_noise(clean, sigma, torch.randn_like(clean)), clean
-
-    def _pair(self, batch):
-        """(damaged, clean), both turned the same way."""
-        pair = check_pair("Denoiser", pair_of(batch, "Denoiser"))
-        for images in pair:
-            check_channels("Denoiser", images, self.channels)
-        return random_flips(torch.cat(pair, 1)).chunk(2, 1)
 
     def restore(self, noisy, eightfold=False):
         """(N, C, H, W), any H and W; noisy pictures may leave [-1, 1] -> (N, C, H, W) in [-1, 1].

@@ -137,17 +137,15 @@ def _denoiser():
     def step(model):
         boxes = {
             "clean": ("data", "clean x", 0, 0),
-            "noisy": ("data", "damaged y" if model.paired else "noisy y =\nx + noise", 1, 0),
+            "noise": ("data", "noise", 0, 1),
+            "noisy": ("data", "noisy y =\nx + noise", 1, 0),
             "f": _net("plain CNN" if model.layers else "U-Net", 2, 1, True),
             "said": ("data", "what is wrong,\nit says", 3, 1),
             "minus": ("data", "y − that", 3, 0),
             "loss": ("loss", f"{'squared' if model.squared else 'absolute'} error\nagainst x", 4, 0),
         }
-        ways = ["clean > noisy", "noisy > f", "noisy > minus", "f <> said", "said <> minus", "minus <> loss"]
-        if not model.paired:
-            boxes["noise"] = ("data", "noise", 0, 1)
-            ways.append("noise > noisy")
-        return boxes, ways
+        ways = ["clean > noisy", "noise > noisy", "noisy > f", "noisy > minus"]
+        return boxes, [*ways, "f <> said", "said <> minus", "minus <> loss"]
 
     return {"denoiser": step}
 
