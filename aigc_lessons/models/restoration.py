@@ -61,11 +61,9 @@ class Denoiser(nn.Module):
         channels: 1 (grey) or 3 (colour). width: channels of the network's first layer.
         noise: (least, most) standard deviation it learns on, in levels of 255; it is not told which.
         lr: of Adam. layers: None for a U-Net, or the number of layers of a plain CNN, at least 2.
-        squared: whether it learns from the squared error, whose best answer is the mean of what may have been there, and not from the
-            absolute one, whose best answer is the median.
     """
 
-    def __init__(self, channels=3, width=32, noise=(5, 55), lr=1e-3, layers=None, squared=False):
+    def __init__(self, channels=3, width=32, noise=(5, 55), lr=1e-3, layers=None):
         super().__init__()
         check_counts("Denoiser", channels=channels, width=width)
         if not 0 <= noise[0] <= noise[1] or noise[1] == 0:
@@ -74,7 +72,7 @@ class Denoiser(nn.Module):
             )
         if layers is not None and layers < 2:
             raise ValueError(f"Denoiser(layers={layers}): accepted are 2 or more, or None for a U-Net.")
-        self.channels, self.noise, self.lr, self.layers, self.squared = channels, tuple(noise), lr, layers, squared
+        self.channels, self.noise, self.lr, self.layers = channels, tuple(noise), lr, layers
         self.network = plain_cnn(channels, width, layers) if layers else UNet(channels, channels, width, depth=2)
 
     def forward(self, noisy):
@@ -89,8 +87,7 @@ class Denoiser(nn.Module):
         clean = random_colours(random_flips(batch.images))
         sigma = torch.empty(len(clean), 1, 1, 1, device=clean.device).uniform_(*self.noise)
         noisy = add_noise(clean, sigma, torch.randn_like(clean))
-        error = self(noisy).float() - clean
-        loss = error.square().mean() if self.squared else error.abs().mean()
+        loss = (self(noisy).float() - clean).abs().mean()
         update(loss, optimizers["denoiser"])
         return {"loss": loss.detach()}
 

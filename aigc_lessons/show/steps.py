@@ -142,7 +142,7 @@ def _denoiser():
             "f": _net("plain CNN" if model.layers else "U-Net", 2, 1, True),
             "said": ("data", "what is wrong,\nit says", 3, 1),
             "minus": ("data", "y − that", 3, 0),
-            "loss": ("loss", f"{'squared' if model.squared else 'absolute'} error\nagainst x", 4, 0),
+            "loss": ("loss", "absolute error\nagainst x", 4, 0),
         }
         ways = ["clean > noisy", "noise > noisy", "noisy > f", "noisy > minus"]
         return boxes, [*ways, "f <> said", "said <> minus", "minus <> loss"]

@@ -328,7 +328,7 @@ def test_restoring_eightfold(kind):
     assert want.shape == base(x).shape and not torch.allclose(want, net.restore(x), atol=1e-4)
 
 
-# A plain CNN, and two other ways to learn
+# A plain CNN, and another way to learn
 
 
 def test_a_plain_cnn_keeps_the_size_and_sees_two_pixels_more_a_layer():
@@ -345,19 +345,6 @@ def test_a_plain_cnn_keeps_the_size_and_sees_two_pixels_more_a_layer():
     net(wide)[0, :, 15, 15].sum().backward()
     rows = wide.grad[0].abs().sum((0, 2)).nonzero()[:, 0]
     assert (rows.min(), rows.max()) == (15 - 4, 15 + 4)  # 4 layers: 9 pixels
-
-
-def test_one_step_down_the_squared_error():
-    """The loss is the mean square of what is left, and the step goes down its gradient."""
-    net, seen = build("Denoiser", 3, noise=(20, 20), squared=True, layers=2), []
-    hand, clean = copy.deepcopy(net), torch.full((4, 3, 6, 6), 0.0)  # grey, which no turn and no colour changes
-    net.network.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
-    got = net.training_step(Batch(clean, None, None), {"denoiser": torch.optim.SGD(net.parameters(), lr=0.1)})
-    loss = (seen[0] - hand.network(seen[0])).square().mean()
-    assert got["loss"].item() == pytest.approx(loss.item(), rel=1e-5)
-    loss.backward()
-    for p, q in zip(net.network.parameters(), hand.network.parameters()):
-        torch.testing.assert_close(p, q - 0.1 * q.grad, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [2, 4])

@@ -31,7 +31,7 @@ SMALL = {
     "Inpainter, adversarial": lambda: models.Inpainter(1, width=4, adversarial_weight=0.1),
     "Inpainter, partial": lambda: models.Inpainter(1, width=4, partial=True),
     "Denoiser": lambda: models.Denoiser(1, width=4),
-    "Denoiser, plain": lambda: models.Denoiser(1, width=4, layers=3, squared=True),
+    "Denoiser, plain": lambda: models.Denoiser(1, width=4, layers=3),
     "SuperResolver": lambda: models.SuperResolver(1, width=4),
     "SuperResolver, texture": lambda: models.SuperResolver(1, width=4, texture_weight=0.3),
     "Diffusion": lambda: models.Diffusion((1, 16, 16), width=4),

@@ -31,7 +31,7 @@ MODELS = {
     "Pix2Pix": lambda: al.models.Pix2Pix(3, 3, width=4),
     "CycleGAN": lambda: al.models.CycleGAN(3, width=4, blocks=1, buffer=3),
     "Denoiser": lambda: al.models.Denoiser(1, width=4),
-    "plain Denoiser": lambda: al.models.Denoiser(1, width=4, layers=3, squared=True),
+    "plain Denoiser": lambda: al.models.Denoiser(1, width=4, layers=3),
     "SuperResolver": lambda: al.models.SuperResolver(1, width=4),
     "SuperResolver with texture": lambda: al.models.SuperResolver(1, width=4, texture_weight=0.3),
     "Diffusion": lambda: al.models.Diffusion(GREY, width=4),
