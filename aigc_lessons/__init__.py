@@ -14,6 +14,7 @@ __all__ = [
     "seed_everything",
     "fit",
     "lesson",
+    "blocks",
     "data",
     "diffusion",
     "editing",

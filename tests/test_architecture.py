@@ -12,6 +12,7 @@ LAYERS = (
     "settings",
     "files",
     "ops",
+    "blocks",
     "losses",
     "sequences",
     "fields",

@@ -35,13 +35,19 @@ def psnr_each(x, y, mask=None):
     return torch.stack([psnr(a[m], b[m], 2.0) for a, b, m in zip(x, y, inside)])
 
 
-def ssim_each(x, y):
+def ssim_each(x, y, gaussian=False):
     """Structural similarity (N,) of each of N pictures (N, C, H, W) in [-1, 1], by scikit-image: 1 for equal ones.
 
-    Windows of 7x7 pixels, so H and W of at least 7. Source: Wang et al. 2004, eq. 13.
+    gaussian: False, windows of 7x7 pixels that all count alike, scikit-image's default, so H and W of at least 7; True, the paper's
+    windows of 11x11, weighted by a Gaussian of standard deviation 1.5, so H and W of at least 11. The two give different numbers.
+    Source: Wang et al. 2004, eq. 13, and section III.C for the window.
     """
     from skimage.metrics import structural_similarity
 
+    window = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False) if gaussian else {}
     return torch.tensor(
-        [structural_similarity(a.numpy(), b.numpy(), channel_axis=0, data_range=2.0) for a, b in zip(x.cpu(), y.cpu())]
+        [
+            structural_similarity(a.numpy(), b.numpy(), channel_axis=0, data_range=2.0, **window)
+            for a, b in zip(x.cpu(), y.cpu())
+        ]
     )

@@ -1,4 +1,4 @@
-"""Denoising and super-resolution: lesson 41. Zhang et al. 2017, DnCNN: learn the noise, not the picture."""
+"""Denoising and super-resolution: lesson 41. Zhang et al. 2017, DnCNN: learn what is wrong with a picture, not the picture."""
 
 import torch
 from torch import nn
@@ -6,7 +6,21 @@ from torch import nn
 from ..ops import add_noise, downscale, upscale
 from .adversary import update
 from .checks import check_channels, check_counts, check_floats, in_chunks
+from .style import RandomFeatures, style_distance
 from .unet import UNet
+
+
+def plain_cnn(channels, width, layers):
+    """A stack of 3x3 convolutions at full size, in the manner of DnCNN: (N, channels, H, W) -> (N, channels, H, W), any H and W.
+
+    One output pixel sees 2 layers + 1 pixels across. No bias stands before a batch norm, which would take it out again.
+    Args: channels: of the picture. width: of the layers between. layers: how many convolutions, at least 2.
+    Source: Zhang et al. 2017, Beyond a Gaussian Denoiser, section III: 17 layers of width 64.
+    """
+    parts = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]  # => (width, H, W)
+    for _ in range(layers - 2):
+        parts += [nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]  # the same shape
+    return nn.Sequential(*parts, nn.Conv2d(width, channels, 3, padding=1))  # => (channels, H, W)
 
 
 def random_flips(images):
@@ -41,23 +55,25 @@ def eightfold_mean(function, images):
 
 
 class Denoiser(nn.Module):
-    """Takes noise off pictures: a U-Net says what is noise, and that is subtracted.
+    """Takes noise off pictures: a network says what is noise, and that is subtracted.
 
     Args:
-        channels: 1 (grey) or 3 (colour). width: channels of the U-Net's first layer.
+        channels: 1 (grey) or 3 (colour). width: channels of the network's first layer.
         noise: (least, most) standard deviation it learns on, in levels of 255; it is not told which.
-        lr: of Adam.
+        lr: of Adam. layers: None for a U-Net, or the number of layers of a plain CNN, at least 2.
     """
 
-    def __init__(self, channels=3, width=32, noise=(5, 55), lr=1e-3):
+    def __init__(self, channels=3, width=32, noise=(5, 55), lr=1e-3, layers=None):
         super().__init__()
         check_counts("Denoiser", channels=channels, width=width)
         if not 0 <= noise[0] <= noise[1] or noise[1] == 0:
             raise ValueError(
                 f"Denoiser(noise={noise}): accepted are two standard deviations in levels of 255, such as (5, 55)."
             )
-        self.channels, self.noise, self.lr = channels, tuple(noise), lr
-        self.network = UNet(channels, channels, width, depth=2)
+        if layers is not None and layers < 2:
+            raise ValueError(f"Denoiser(layers={layers}): accepted are 2 or more, or None for a U-Net.")
+        self.channels, self.noise, self.lr, self.layers = channels, tuple(noise), lr, layers
+        self.network = plain_cnn(channels, width, layers) if layers else UNet(channels, channels, width, depth=2)
 
     def forward(self, noisy):
         """(N, C, H, W) -> (N, C, H, W), not clipped."""
@@ -87,20 +103,29 @@ class Denoiser(nn.Module):
 
 
 class SuperResolver(nn.Module):
-    """Doubles height and width: bicubic enlargement, and a U-Net that adds the detail it misses.
+    """Enlarges pictures: bicubic interpolation, and a U-Net that adds the detail it misses.
 
-    Args: channels, width, lr: as Denoiser.
+    Args:
+        channels, width, lr: as Denoiser. factor: how many times higher and wider, 2 or 4.
+        texture_weight: of the distance between the distributions of random features in the answer and in the truth. With 0 it learns
+            from the absolute error alone, and answers with the median of what may have been there.
+    Source of the second loss: Sajjadi et al. 2017, EnhanceNet, section 4.2.3, with the sliced distance of lesson 45 in place of Gram matrices.
     """
 
-    def __init__(self, channels=3, width=32, lr=1e-3):
+    def __init__(self, channels=3, width=32, lr=1e-3, factor=2, texture_weight=0.0):
         super().__init__()
         check_counts("SuperResolver", channels=channels, width=width)
-        self.channels, self.lr = channels, lr
+        if factor not in (2, 4):
+            raise ValueError(f"SuperResolver(factor={factor}): accepted are 2 and 4.")
+        if texture_weight < 0:
+            raise ValueError(f"SuperResolver(texture_weight={texture_weight}): accepted is a weight of at least 0.")
+        self.channels, self.lr, self.factor, self.texture_weight = channels, lr, factor, texture_weight
         self.network = UNet(channels, channels, width, depth=2)
+        self.features = RandomFeatures(channels) if texture_weight else None
 
     def forward(self, small):
-        """(N, C, H, W) -> (N, C, 2H, 2W), not clipped."""
-        enlarged = upscale(small)
+        """(N, C, H, W) -> (N, C, factor H, factor W), not clipped."""
+        enlarged = upscale(small, self.factor)
         return enlarged + self.network(enlarged)
 
     def optimizers(self):
@@ -109,16 +134,22 @@ class SuperResolver(nn.Module):
     def training_step(self, batch, optimizers):
         check_channels("SuperResolver", batch.images, self.channels)
         sharp = random_colours(random_flips(batch.images))
-        if sharp.shape[-1] % 2 or sharp.shape[-2] % 2:
+        if sharp.shape[-1] % self.factor or sharp.shape[-2] % self.factor:
             raise ValueError(
-                f"A SuperResolver halves pictures to learn from them and got {tuple(sharp.shape[2:])}. Load them at an even size."
+                f"A SuperResolver shrinks pictures {self.factor} times to learn from them and got {tuple(sharp.shape[2:])}. "
+                f"Load them at a size that {self.factor} divides."
             )
-        loss = (self(downscale(sharp)).float() - sharp).abs().mean()
-        update(loss, optimizers["super_resolver"])
-        return {"loss": loss.detach()}
+        answer = self(downscale(sharp, self.factor)).float()
+        l1 = (answer - sharp).abs().mean()
+        if not self.texture_weight:
+            update(l1, optimizers["super_resolver"])
+            return {"loss": l1.detach()}
+        texture = style_distance(self.features(answer), self.features(sharp))
+        update(l1 + self.texture_weight * texture, optimizers["super_resolver"])
+        return {"loss": l1.detach(), "texture": texture.detach()}
 
     def restore(self, small, eightfold=False):
-        """(N, C, H, W) -> (N, C, 2H, 2W) in [-1, 1]. eightfold: as for a Denoiser."""
+        """(N, C, H, W) -> (N, C, factor H, factor W) in [-1, 1]. eightfold: as for a Denoiser."""
         check_floats("SuperResolver.restore", small)
         check_channels("SuperResolver", small, self.channels)
         apply = lambda images: in_chunks(self, self, images)

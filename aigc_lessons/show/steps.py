@@ -139,21 +139,14 @@ def _denoiser():
         boxes = {
             "clean": ("data", "clean x", 0, 0),
             "noise": ("data", "noise", 0, 1),
-            "noisy": ("data", "noisy\nx + noise", 1, 0),
-            "f": _net("U-Net", 2, 1, True),
-            "said": ("data", "the noise,\nit says", 3, 1),
-            "minus": ("data", "noisy − noise", 3, 0),
-            "loss": ("loss", "distance (L1)\nto x", 4, 0),
+            "noisy": ("data", "noisy y =\nx + noise", 1, 0),
+            "f": _net("plain CNN" if model.layers else "U-Net", 2, 1, True),
+            "said": ("data", "what is wrong,\nit says", 3, 1),
+            "minus": ("data", "y − that", 3, 0),
+            "loss": ("loss", "absolute error\nagainst x", 4, 0),
         }
-        return boxes, [
-            "clean > noisy",
-            "noise > noisy",
-            "noisy > f",
-            "noisy > minus",
-            "f <> said",
-            "said <> minus",
-            "minus <> loss",
-        ]
+        ways = ["clean > noisy", "noise > noisy", "noisy > f", "noisy > minus"]
+        return boxes, [*ways, "f <> said", "said <> minus", "minus <> loss"]
 
     return {"denoiser": step}
 
@@ -162,12 +155,12 @@ def _super_resolver():
     def step(model):
         boxes = {
             "sharp": ("data", "sharp x", 0, 0),
-            "small": ("data", "x at half size", 1, 0),
+            "small": ("data", f"x, shrunk\n{model.factor} times", 1, 0),
             "large": ("data", "enlarged,\nbicubic", 2, 0),
             "f": _net("U-Net", 2, 1, True),
             "detail": ("data", "the detail,\nit says", 3, 1),
             "sum": ("data", "enlarged\n+ detail", 3, 0),
-            "loss": ("loss", "distance (L1)\nto x", 4, 0),
+            "loss": ("loss", "absolute error\nagainst x", 4, 0),
         }
         ways = [
             "sharp > small",
@@ -178,6 +171,10 @@ def _super_resolver():
             "detail <> sum",
             "sum <> loss",
         ]
+        if model.features is not None:
+            boxes["R"] = _net("random features", 4, 1, False)
+            boxes["texture"] = ("loss", "distributed\nas those of x", 5, 1)
+            ways += ["sum <> R", "R <> texture"]
         return boxes, ways
 
     return {"super_resolver": step}

@@ -185,6 +185,14 @@ def test_the_numbers_of_parameters_that_the_questions_name():
     assert parameters(generator) == 941_187 and "941,187" in al.exercises.get("dcgan_generator").docstring
     model = al.models.DCGAN((3, 16, 16), latent_dim=100, width=64)
     assert parameters(model.generator) == 941_187
+    cnn = al.exercises.get("plain_cnn").reference(3, 64, 17)
+    assert parameters(cnn) == 558_403 and "558,403" in al.exercises.get("plain_cnn").docstring
+
+
+def test_a_mean_of_16_photos_has_the_decibels_that_the_question_asks_for():
+    noise = 20 * torch.randn(16, 1_000_000, generator=torch.Generator().manual_seed(0))
+    measured = al.metrics.psnr(noise.mean(0), torch.zeros(1_000_000), 255).item()
+    assert al.exercises.get("averaged_psnr").reference() == pytest.approx(measured, abs=0.02)
 
 
 class _Plane(nn.Module):

@@ -173,3 +173,20 @@ def test_pairwise_distance_expects_the_same_of_few_and_of_many():
 def test_a_pair_takes_two(n):
     with pytest.raises(ValueError, match=f"pairwise_distance got {n} images. Accepted: at least 2"):
         pairwise_distance(torch.zeros(n, 1, 4, 4))
+
+
+def test_ssim_with_the_papers_window_by_hand():
+    """One window: 11x11 pixels of an 11x11 picture, weighted by a Gaussian of 1.5. scikit-image leaves the border of 5 out."""
+    g = torch.Generator().manual_seed(4)
+    x, y = (torch.rand(1, 1, 11, 11, generator=g, dtype=torch.float64) * 2 - 1 for _ in range(2))
+    y = (x + y) / 2
+    bell = (-(torch.arange(-5.0, 6).double() ** 2) / (2 * 1.5**2)).exp()
+    weights = bell[:, None] * bell / (bell[:, None] * bell).sum()
+    mean = lambda image: (weights * image).sum()
+    mx, my = mean(x), mean(y)
+    vx, vy, both = mean(x * x) - mx**2, mean(y * y) - my**2, mean(x * y) - mx * my
+    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+    want = (2 * mx * my + c1) * (2 * both + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+    got = ssim_each(x, y, gaussian=True)
+    assert got.item() == pytest.approx(want.item(), abs=1e-6)
+    assert abs(got - ssim_each(x, y)).item() > 1e-3

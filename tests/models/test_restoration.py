@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 
 import aigc_lessons as al
 from aigc_lessons import ops
-from aigc_lessons.models.restoration import eightfold_mean, random_colours, random_flips
+from aigc_lessons.models.restoration import eightfold_mean, plain_cnn, random_colours, random_flips
 from aigc_lessons.training import Batch
 
 MODELS = {"Denoiser": al.models.Denoiser, "SuperResolver": al.models.SuperResolver}
@@ -279,7 +279,8 @@ def test_noise_that_is_refused(noise):
 def test_a_super_resolver_learns_from_even_sizes(size):
     net = build("SuperResolver")
     with pytest.raises(
-        ValueError, match=r"halves pictures to learn from them and got \(\d, \d\). Load them at an even size"
+        ValueError,
+        match=r"shrinks pictures 2 times to learn from them and got \(\d, \d\). Load them at a size that 2 divides",
     ):
         net.training_step(Batch(rand(2, 1, *size), None, None), net.optimizers())
 
@@ -325,3 +326,62 @@ def test_restoring_eightfold(kind):
         want = eightfold_mean(net.eval(), x).clamp(-1, 1)
     torch.testing.assert_close(net.restore(x, eightfold=True), want)
     assert want.shape == base(x).shape and not torch.allclose(want, net.restore(x), atol=1e-4)
+
+
+# A plain CNN, and another way to learn
+
+
+def test_a_plain_cnn_keeps_the_size_and_sees_two_pixels_more_a_layer():
+    for channels, width, layers, size in ((1, 5, 2, (7, 4)), (3, 6, 4, (12, 21))):
+        net = plain_cnn(channels, width, layers).eval()
+        x = torch.zeros(2, channels, *size, requires_grad=True)
+        assert net(x).shape == x.shape
+        weights = 9 * channels * width * 2 + 9 * width * width * (layers - 2)
+        assert sum(p.numel() for p in net.parameters()) == weights + width + channels + 2 * width * (layers - 2)
+    wide = torch.zeros(1, 3, 31, 31, requires_grad=True)
+    for module in net:  # so that nothing is cut off on the way
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.constant_(module.weight, 0.01)
+    net(wide)[0, :, 15, 15].sum().backward()
+    rows = wide.grad[0].abs().sum((0, 2)).nonzero()[:, 0]
+    assert (rows.min(), rows.max()) == (15 - 4, 15 + 4)  # 4 layers: 9 pixels
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_enlarging_by_two_and_four_with_and_without_texture(factor):
+    x, sharp = rand(2, 3, 6, 5), rand(3, 3, 16, 24)
+    for weight in (0.0, 0.5):
+        net = build("SuperResolver", 3, factor=factor, texture_weight=weight)
+        assert net.restore(x).shape == (2, 3, factor * 6, factor * 5)
+        before = copy.deepcopy(net)
+        losses = net.training_step(Batch(sharp, None, None), net.optimizers())
+        assert set(losses) == ({"loss", "texture"} if weight else {"loss"})
+        assert all(not torch.equal(p, q) for p, q in zip(net.network.parameters(), before.network.parameters()))
+        assert weight == 0 or same(net.features, before.features)
+
+
+def test_the_texture_loss_is_added_with_its_weight():
+    """Steps of plain gradient descent: their difference grows in proportion to the weight."""
+    sharp, moved = rand(3, 3, 16, 16), []
+    for weight in (0.0, 0.1, 0.2):
+        net = build("SuperResolver", 3, texture_weight=weight)
+        torch.manual_seed(6)
+        net.training_step(
+            Batch(sharp, None, None), {"super_resolver": torch.optim.SGD(net.network.parameters(), lr=1.0)}
+        )
+        moved.append(torch.cat([p.detach().flatten() for p in net.network.parameters()]))
+    torch.testing.assert_close(moved[2] - moved[0], 2 * (moved[1] - moved[0]), rtol=1e-2, atol=1e-5)
+    assert (moved[1] - moved[0]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    "kind, given, says",
+    [
+        ("Denoiser", dict(layers=1), r"layers=1\): accepted are 2 or more, or None"),
+        ("SuperResolver", dict(factor=3), r"factor=3\): accepted are 2 and 4"),
+        ("SuperResolver", dict(texture_weight=-1), "accepted is a weight of at least 0"),
+    ],
+)
+def test_other_ways_to_learn_that_are_refused(kind, given, says):
+    with pytest.raises(ValueError, match=says):
+        build(kind, **given)

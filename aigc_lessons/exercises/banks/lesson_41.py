@@ -1,4 +1,5 @@
-"""The exercises of lesson 41: how near a restored picture is to the true one, and non-local means."""
+"""The exercises of lesson 41: how near a restored picture is to the true one, non-local means, a group of patches that is filtered, a plain
+CNN to build, and what an average gains."""
 
 import math
 
@@ -6,10 +7,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.lib.stride_tricks import sliding_window_view
+from torch import nn
 
+from ...blocks import filter_group
 from ...metrics import psnr
+from ...models.restoration import plain_cnn
 from ...ops import nl_means
-from ..engine import Case, Exercise, Mistake
+from ..engine import Case, Exercise, Mistake, Pair
 
 # psnr
 
@@ -243,6 +247,29 @@ negative where the error is larger than the range, and infinite for equal pictur
             lambda x, y, data_range: psnr(x.clamp(0, 1), y.clamp(0, 1), data_range),
         ),
     ),
+    pairs=(
+        Pair(
+            "half the range",
+            "each picture, then the mean",
+            lambda x, y, data_range: (
+                _decibels((data_range / 2) ** 2 / (x - y).square().flatten(1).mean(1)).mean()
+                if x.ndim > 1
+                else psnr(x, y, data_range / 2)
+            ),
+        ),
+        Pair(
+            "range not squared",
+            "natural logarithm",
+            _of_errors(lambda e, r: 10 * (r / e.square().mean()).log()),
+        ),
+        Pair(
+            "20 for 10",
+            "root of the error",
+            _of_errors(lambda e, r: 2 * _decibels(r**2 / e.square().mean().sqrt())),
+        ),
+        Pair("half the range", "20 for 10", _of_errors(lambda e, r: 2 * _decibels((r / 2) ** 2 / e.square().mean()))),
+        Pair("range ignored", "sum of squares", _of_errors(lambda e, r: _decibels(1 / e.square().sum()))),
+    ),
 )
 
 
@@ -441,6 +468,13 @@ def _without_the_middle(weights):
     return weights * keep
 
 
+def _sum_of_unlike(image, patch, window, h):
+    """Two mistakes: squared differences are added up, and the weights' sum is not divided out."""
+    near, own = _in_one_piece(image, patch, window, h)
+    weights = torch.exp(-(near - own).square().sum(1) / h**2)
+    return (weights * near[:, near.shape[1] // 2]).sum(0)
+
+
 MEANS = Exercise(
     name="nl_means",
     lesson=41,
@@ -612,6 +646,568 @@ Returns (H, W).""",
             lambda image, patch, window, h: nl_means(image, patch, window, h)[None, None],
         ),
     ),
+    pairs=(
+        Pair(
+            "sum over the patch",
+            "h not squared",
+            _weighted_by(lambda difference, h: torch.exp(-difference.square().sum(1) / h)),
+        ),
+        Pair(
+            "twice h squared",
+            "border repeated",
+            _weighted_by(lambda difference, h: torch.exp(-_mean_square(difference) / (2 * h**2)), "edge"),
+        ),
+        Pair(
+            "sum over the patch",
+            "border pixel mirrored too",
+            _weighted_by(lambda difference, h: torch.exp(-difference.square().sum(1) / h**2), "symmetric"),
+        ),
+        Pair(
+            "not divided",
+            "sum over the patch",
+            _sum_of_unlike,
+        ),
+        Pair(
+            "patch and window exchanged",
+            "twice h squared",
+            lambda image, patch, window, h: nl_means(image, window, patch, math.sqrt(2) * h),
+        ),
+    ),
 )
 
-EXERCISES = (PSNR, MEANS)
+
+# filter_group
+
+
+def _orthonormal(n, generator):
+    return torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))[0].float().contiguous()
+
+
+def _in_a_gap(coefficients, share):
+    """A threshold that no coefficient comes near: in the widest gap among the middle ones."""
+    sizes = coefficients.abs().flatten().sort().values
+    middle = sizes[int(share * len(sizes) / 2) : int((1 + share) * len(sizes) / 2) + 2]
+    widest = middle.diff().argmax()
+    return ((middle[widest] + middle[widest + 1]) / 2).item()
+
+
+def _group_cases(seed):
+    g = torch.Generator().manual_seed(seed)
+
+    def case(label, *args):
+        return Case(label, args)
+
+    def drawn(label, count, patch, share, shift=0.0):
+        group = torch.randn(count, patch, patch, generator=g) + shift
+        across, along = _orthonormal(count, g), _orthonormal(patch, g)
+        return case(label, group, across, along, _in_a_gap(_forwards(group, across, along), share))
+
+    two = torch.tensor([[1.0, 1.0], [1.0, -1.0]]) / 2**0.5
+    sizes = torch.tensor([[[0.5, -0.75], [0.25, 2.0]], [[-0.5, 0.0], [0.625, -0.125]]])
+    return [
+        case("matrices that change nothing, threshold 0.5", sizes, torch.eye(2), torch.eye(2), 0.5),
+        case("two patches of one pixel: 3 and 1", torch.tensor([[[3.0]], [[1.0]]]), two, torch.eye(1), 1.5),
+        case("nothing is large enough", torch.randn(2, 3, 3, generator=g), two, _orthonormal(3, g), 100.0),
+        case("threshold 0", torch.randn(2, 2, 2, generator=g), _orthonormal(2, g), two, 0.0),
+        drawn("four patches of 3x3", 4, 3, 0.4),
+        drawn("three patches of 5x5, most is faint", 3, 5, 0.8),
+        drawn("five patches of 2x2, brighter", 5, 2, 0.3, shift=2.0),
+        drawn("patches of 4x4, far below 0", 2, 4, 0.5, shift=-3.0),
+    ]
+
+
+def _forwards(group, across, along):
+    return torch.einsum("kl,lij,ai,bj->kab", across, group, along, along)
+
+
+def _backwards(coefficients, across, along):
+    return torch.einsum("kl,kab,ai,bj->lij", across, coefficients, along, along)
+
+
+def _large(coefficients, threshold):
+    return coefficients.abs() > threshold
+
+
+def _counted(stays, coefficients):
+    return 1 / stays.sum().clamp(min=1).to(coefficients.dtype)
+
+
+def _filtered(
+    forwards=_forwards,
+    backwards=_backwards,
+    stays=_large,
+    keep=lambda c, kept, threshold: c * kept,
+    weigh=_counted,
+):
+    """The filter with one of its steps, or two, changed."""
+
+    def function(group, across, along, threshold):
+        coefficients = forwards(group, across, along)
+        kept = stays(coefficients, threshold)
+        answer = backwards(keep(coefficients, kept, threshold), across, along)
+        return answer, weigh(kept, coefficients)
+
+    return function
+
+
+def _group_by_matmul(group, across, along, threshold):
+    turned = along @ group @ along.T
+    flat = across @ turned.flatten(1)
+    flat = torch.where(flat.abs() <= threshold, torch.zeros_like(flat), flat)
+    kept = max(int((flat != 0).sum()), 1)
+    return along.T @ (across.T @ flat).view_as(group) @ along, torch.tensor(1.0 / kept)
+
+
+def _group_by_waves(group, across, along, threshold):
+    """Wave by wave, as the definition has it."""
+    kept, answer = 0, torch.zeros_like(group)
+    for k in range(len(across)):
+        for a in range(len(along)):
+            for b in range(len(along)):
+                wave = across[k][:, None, None] * along[a][:, None] * along[b]
+                coefficient = (group * wave).sum()
+                if abs(coefficient) > threshold:
+                    kept, answer = kept + 1, answer + coefficient * wave
+    return answer, 1 / max(kept, 1)
+
+
+def _group_by_one_matrix(group, across, along, threshold):
+    whole = torch.kron(across, torch.kron(along, along))
+    c = whole @ group.flatten()
+    c = F.hardshrink(c, threshold)
+    return (whole.T @ c).view_as(group), 1 / (c != 0).sum().clamp(min=1)
+
+
+def _first_always(coefficients, threshold):
+    stays = _large(coefficients, threshold)
+    stays[0, 0, 0] = True
+    return stays
+
+
+FILTER = Exercise(
+    name="filter_group",
+    lesson=41,
+    points=3,
+    minutes=20,
+    docstring="""A group of patches without what is faint in its 3-D transform, and how much the answer is to count.
+
+group: (K, P, P), K patches that look alike. across: (K, K) and along: (P, P), matrices whose rows are orthonormal, so that the transpose
+is the inverse. The coefficients are c[k, a, b] = sum over l, i, j of across[k, l] along[a, i] along[b, j] group[l, i, j].
+threshold: number, at least 0. Coefficients whose absolute value is at most the threshold become 0, the others stay as they are; then the
+transform is undone.
+Returns the group (K, P, P), and a weight: 1 divided by the number of coefficients larger than the threshold, or 1 if there are none.""",
+    reference=filter_group,
+    cases=_group_cases,
+    alternatives={
+        "matrix products": _group_by_matmul,
+        "wave by wave": _group_by_waves,
+        "one large matrix and hardshrink": _group_by_one_matrix,
+        "einsum": _filtered(),
+    },
+    mistakes=(
+        Mistake(
+            "soft threshold",
+            "You make what stays smaller by the threshold as well; a hard threshold leaves it as it is.",
+            _filtered(keep=lambda c, kept, threshold: c.sign() * (c.abs() - threshold).clamp(min=0)),
+        ),
+        Mistake(
+            "no absolute value",
+            "You compare the coefficients themselves with the threshold, so large negative ones are lost; compare their sizes.",
+            _filtered(stays=lambda c, threshold: c > threshold),
+        ),
+        Mistake(
+            "the faint stays",
+            "You keep what is faint and drop what is large; it is the other way round.",
+            _filtered(stays=lambda c, threshold: c.abs() <= threshold),
+        ),
+        Mistake(
+            "equal stays",
+            "You keep coefficients as large as the threshold; only larger ones stay.",
+            _filtered(stays=lambda c, threshold: c.abs() >= threshold),
+        ),
+        Mistake(
+            "squared coefficients",
+            "You compare squares with the threshold; compare sizes.",
+            _filtered(stays=lambda c, threshold: c.square() > threshold),
+        ),
+        Mistake(
+            "first always stays",
+            "You keep the first coefficient whatever its size; here it is treated as the others.",
+            _filtered(stays=_first_always),
+        ),
+        Mistake(
+            "not across",
+            "You transform each patch by itself, and nothing is shared; transform across the patches too.",
+            _filtered(
+                lambda group, across, along: _forwards(group, torch.eye(len(across)).to(group), along),
+                lambda c, across, along: _backwards(c, torch.eye(len(across)).to(c), along),
+            ),
+        ),
+        Mistake(
+            "not along",
+            "You transform across the patches alone; transform both axes of each patch too.",
+            _filtered(
+                lambda group, across, along: _forwards(group, across, torch.eye(len(along)).to(group)),
+                lambda c, across, along: _backwards(c, across, torch.eye(len(along)).to(c)),
+            ),
+        ),
+        Mistake(
+            "one axis",
+            "You transform one axis of the patches; a picture has two.",
+            _filtered(
+                lambda group, across, along: torch.einsum("kl,lij,ai->kaj", across, group, along),
+                lambda c, across, along: torch.einsum("kl,kaj,ai->lij", across, c, along),
+            ),
+        ),
+        Mistake(
+            "transposed on the way in",
+            "You use the transposes on the way in and the matrices on the way back; exchange them.",
+            _filtered(
+                lambda group, across, along: _forwards(group, across.T, along.T),
+                lambda c, across, along: _backwards(c, across.T, along.T),
+            ),
+        ),
+        Mistake(
+            "not undone",
+            "You return the coefficients; transform them back.",
+            _filtered(backwards=lambda c, across, along: c),
+        ),
+        Mistake(
+            "transformed twice",
+            "You transform again in place of back; the inverse of an orthonormal matrix is its transpose.",
+            _filtered(backwards=_forwards),
+        ),
+        Mistake(
+            "the number for the weight",
+            "You return how many coefficients stay; the weight is 1 divided by it.",
+            _filtered(weigh=lambda kept, c: kept.sum().clamp(min=1).to(c.dtype)),
+        ),
+        Mistake(
+            "zeros counted",
+            "You count the coefficients that became 0; count those that stay.",
+            _filtered(weigh=lambda kept, c: 1 / (~kept).sum().clamp(min=1).to(c.dtype)),
+        ),
+        Mistake(
+            "one too many",
+            "You divide by the count plus 1; divide by the count, and by 1 where it is 0.",
+            _filtered(weigh=lambda kept, c: 1 / (1 + kept.sum()).to(c.dtype)),
+        ),
+        Mistake(
+            "infinite weight",
+            "Where no coefficient stays you divide by 0; the weight is 1 there.",
+            _filtered(weigh=lambda kept, c: 1 / kept.sum().to(c.dtype)),
+        ),
+        Mistake(
+            "a weight for each patch",
+            "You count for each patch; a group has one weight.",
+            _filtered(weigh=lambda kept, c: 1 / kept.sum((1, 2)).clamp(min=1).to(c.dtype)),
+        ),
+    ),
+    pairs=(
+        Pair(
+            "no absolute value",
+            "infinite weight",
+            _filtered(stays=lambda c, threshold: c > threshold, weigh=lambda kept, c: 1 / kept.sum().to(c.dtype)),
+        ),
+        Pair(
+            "soft threshold",
+            "the number for the weight",
+            _filtered(
+                keep=lambda c, kept, threshold: c.sign() * (c.abs() - threshold).clamp(min=0),
+                weigh=lambda kept, c: kept.sum().clamp(min=1).to(c.dtype),
+            ),
+        ),
+        Pair(
+            "not across",
+            "zeros counted",
+            _filtered(
+                lambda group, across, along: _forwards(group, torch.eye(len(across)).to(group), along),
+                lambda c, across, along: _backwards(c, torch.eye(len(across)).to(c), along),
+                weigh=lambda kept, c: 1 / (~kept).sum().clamp(min=1).to(c.dtype),
+            ),
+        ),
+        Pair(
+            "equal stays",
+            "zeros counted",
+            _filtered(
+                stays=lambda c, threshold: c.abs() >= threshold,
+                weigh=lambda kept, c: 1 / (~kept).sum().clamp(min=1).to(c.dtype),
+            ),
+        ),
+    ),
+)
+
+
+# plain_cnn
+
+
+def _cnn_cases(seed):
+    g = torch.Generator().manual_seed(seed)
+
+    def pictures(*shape):
+        return torch.randn(shape, generator=g)
+
+    return [
+        Case("colour, 4 layers, in eval mode", (3, 5, 4, pictures(2, 3, 6, 7), 0)),
+        Case("grey, 3 layers, in train mode", (1, 4, 3, pictures(3, 1, 5, 8), 1)),
+        Case("2 layers", (2, 3, 2, pictures(2, 2, 7, 5), 1)),
+        Case("6 layers, in train mode", (3, 4, 6, pictures(2, 3, 8, 6), 1)),
+        Case("the number of parameters", (3, 8, 5, None, 0)),
+    ]
+
+
+def _answers_by_known_weights(function, channels, width, layers, pictures, training):
+    """What the network answers with weights that depend on their shapes alone; without pictures, the number of parameters."""
+    import torch
+
+    network = function(channels, width, layers)
+    if pictures is None:
+        return sum(p.numel() for p in network.parameters())
+    network = network.to(pictures.dtype).train(bool(training))
+    with torch.no_grad():
+        for p in network.parameters():
+            wave = torch.sin(1.7 * torch.arange(p.numel(), dtype=torch.float64) + p.shape[0]).reshape(p.shape)
+            p.copy_(0.5 + 0.3 * wave if p.ndim < 2 else 2 * wave / (p.numel() / p.shape[0]) ** 0.5)
+        return network(pictures)
+
+
+class _CnnByName(nn.Module):
+    """The plain CNN with layers by name, the last one defined first."""
+
+    def __init__(self, channels, width, layers):
+        super().__init__()
+        self.last = nn.Conv2d(width, channels, 3, padding=1)
+        between = range(layers - 2)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in between)
+        self.middle = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in between)
+        self.first = nn.Conv2d(channels, width, 3, padding=1)
+
+    def forward(self, y):
+        x = self.first(y).relu()
+        for conv, norm in zip(self.middle, self.norms):
+            x = F.relu(norm(conv(x)))
+        return self.last(x)
+
+
+class _CnnPadded(nn.Module):
+    """The plain CNN with zeros put around each layer's input by hand."""
+
+    def __init__(self, channels, width, layers):
+        super().__init__()
+        sizes = [channels, *[width] * (layers - 1), channels]
+        ends = (0, layers - 1)
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, bias=i in ends) for i, (a, b) in enumerate(zip(sizes, sizes[1:])))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(layers - 2))
+
+    def forward(self, x):
+        for i, conv in enumerate(self.convs):
+            x = conv(F.pad(x, (1, 1, 1, 1)))
+            if 0 < i < len(self.convs) - 1:
+                x = self.norms[i - 1](x)
+            if i < len(self.convs) - 1:
+                x = x.relu()
+        return x
+
+
+class _Subtracting(nn.Module):
+    def __init__(self, channels, width, layers):
+        super().__init__()
+        self.network = plain_cnn(channels, width, layers)
+
+    def forward(self, y):
+        return y - self.network(y)
+
+
+def _cnn(
+    kernel=3,
+    padding=1,
+    mode="zeros",
+    bias=False,
+    end_bias=True,
+    norm=nn.BatchNorm2d,
+    norm_first=False,
+    norm_last=False,
+    norm_after=False,
+    rectify=nn.ReLU,
+    end=None,
+    more=0,
+    out=None,
+):
+    """The plain CNN as a function of channels, width and layers, with one thing changed, or two."""
+
+    def make(channels, width, layers):
+        def conv(a, b, has_bias):
+            return nn.Conv2d(a, b, kernel, padding=padding, padding_mode=mode, bias=has_bias)
+
+        def normed(n):
+            return [norm(n)] if norm else []
+
+        parts = [conv(channels, width, end_bias), *(normed(width) if norm_first else []), rectify()]
+        for _ in range(layers - 2 + more):
+            tail = [rectify(), *normed(width)] if norm_after else [*normed(width), rectify()]
+            parts += [conv(width, width, bias), *tail]
+        parts.append(conv(width, out or channels, end_bias))
+        return nn.Sequential(*parts, *(normed(out or channels) if norm_last else []), *([end()] if end else []))
+
+    return make
+
+
+CNN = Exercise(
+    name="plain_cnn",
+    lesson=41,
+    points=3,
+    minutes=15,
+    docstring="""Build a plain CNN in the manner of DnCNN, an nn.Module: (N, channels, H, W) -> (N, channels, H, W), any H and W. It says what is
+noise; nothing is subtracted yet.
+
+channels: of the picture. width: channels between the layers. layers: the number of convolutions, at least 2. All have kernel 3, stride 1 and
+1 pixel of zeros around. The first has a bias, and ReLU follows. Each of the layers - 2 in the middle has no bias, and batch norm and then ReLU
+follow. The last has a bias, and nothing follows. With channels = 3, width = 64 and layers = 17 it has 558,403 parameters.""",
+    reference=plain_cnn,
+    cases=_cnn_cases,
+    call=_answers_by_known_weights,
+    alternatives={
+        "layers by name, the last one first": _CnnByName,
+        "zeros put around by hand": _CnnPadded,
+        "Sequential, piece by piece": _cnn(),
+    },
+    mistakes=(
+        Mistake("no norm", "You leave batch norm out; it follows each convolution in the middle.", _cnn(norm=None)),
+        Mistake(
+            "norm on the first layer",
+            "You normalise the first layer too; only those in the middle are.",
+            _cnn(norm_first=True),
+        ),
+        Mistake(
+            "norm on the last layer",
+            "You normalise the answer; then the strength of the noise can no longer be said.",
+            _cnn(norm_last=True),
+        ),
+        Mistake(
+            "norm after ReLU",
+            "You normalise after ReLU; batch norm comes between the convolution and ReLU.",
+            _cnn(norm_after=True),
+        ),
+        Mistake(
+            "ReLU at the end",
+            "You end in ReLU, so that noise can never be negative; nothing follows the last convolution.",
+            _cnn(end=nn.ReLU),
+        ),
+        Mistake("tanh at the end", "You end in tanh; nothing follows the last convolution.", _cnn(end=nn.Tanh)),
+        Mistake(
+            "bias before the norm",
+            "Your convolutions in the middle have a bias, which batch norm takes out again; switch it off there.",
+            _cnn(bias=True),
+        ),
+        Mistake(
+            "no bias anywhere",
+            "You switch all biases off; the first and the last layer have one.",
+            _cnn(end_bias=False),
+        ),
+        Mistake(
+            "no padding",
+            "Your convolutions have no padding, so the picture loses a border at each layer.",
+            _cnn(padding=0),
+        ),
+        Mistake("reflected border", "You reflect at the border; asked are zeros.", _cnn(mode="reflect")),
+        Mistake("kernel 5", "Your kernels have 5 pixels across; asked are 3.", _cnn(kernel=5, padding=2)),
+        Mistake(
+            "a layer too many",
+            "You put `layers` convolutions in the middle but one; the first and the last count too, so layers - 2.",
+            _cnn(more=1),
+        ),
+        Mistake(
+            "two layers too many",
+            "You put `layers` convolutions between the first and the last; those two count, so layers - 2.",
+            _cnn(more=2),
+        ),
+        Mistake("LeakyReLU", "You use LeakyReLU; asked is ReLU.", _cnn(rectify=lambda: nn.LeakyReLU(0.2))),
+        Mistake(
+            "subtracted already", "You subtract the answer from the picture; return the answer itself.", _Subtracting
+        ),
+        Mistake("one channel out", "Your answer has one channel; it has as many as the picture.", _cnn(out=1)),
+        Mistake(
+            "nothing remembered",
+            "Your norm remembers no mean and variance, so that in eval mode a picture still depends on its batch.",
+            _cnn(norm=lambda n: nn.BatchNorm2d(n, track_running_stats=False)),
+        ),
+        Mistake(
+            "each picture by itself",
+            "You use instance norm, which normalises each picture by itself; batch norm takes the whole batch.",
+            _cnn(norm=lambda n: nn.InstanceNorm2d(n, affine=True)),
+        ),
+    ),
+    pairs=(
+        Pair("bias before the norm", "norm after ReLU", _cnn(bias=True, norm_after=True)),
+        Pair("norm on the first layer", "norm on the last layer", _cnn(norm_first=True, norm_last=True)),
+        Pair("two layers too many", "bias before the norm", _cnn(more=2, bias=True)),
+        Pair("ReLU at the end", "norm on the last layer", _cnn(end=nn.ReLU, norm_last=True)),
+        Pair("no norm", "bias before the norm", _cnn(norm=None, bias=True)),
+    ),
+)
+
+
+# averaged_psnr
+
+ONE = 20 * math.log10(255 / 20)  # of one photo with noise of 20
+
+AVERAGE = Exercise(
+    name="averaged_psnr",
+    lesson=41,
+    points=2,
+    minutes=10,
+    docstring="""How many decibels does a mean of 16 photos have?
+
+A camera on a tripod takes 16 photos of one scene at which nothing moves. To each pixel of each photo it adds independent noise of mean 0 and
+standard deviation 20, in levels of 255; nothing is clipped. The 16 photos are averaged. Return the PSNR of that mean against the true
+scene, with the expected squared error in the place of the measured one and a range of 255: a number, right to 0.003.""",
+    reference=lambda: 20 * math.log10(255 / 20) + 10 * math.log10(16),
+    cases=lambda seed: [Case("the answer", ())],
+    alternatives={
+        "from the error": lambda: 10 * math.log10(255**2 / (20**2 / 16)),
+        "a fourth of the deviation": lambda: 20 * math.log10(255 / 5),
+        "a tensor": lambda: 20 * torch.tensor(51.0).log10(),
+        "rounded": lambda: 34.15,
+    },
+    mistakes=(
+        Mistake("one photo", "You give the PSNR of one photo; a mean of 16 has less noise.", lambda: ONE),
+        Mistake(
+            "deviation divided by 16",
+            "You divide the standard deviation by 16; it is the variance that falls to a sixteenth.",
+            lambda: ONE + 20 * math.log10(16),
+        ),
+        Mistake(
+            "root twice",
+            "You let the variance fall by the root of 16; that is what the deviation does.",
+            lambda: ONE + 10 * math.log10(4),
+        ),
+        Mistake(
+            "noise added up",
+            "You let the noise grow 16 times; a sum does, and a mean divides by 16 again.",
+            lambda: ONE - 10 * math.log10(16),
+        ),
+        Mistake(
+            "16 times the decibels",
+            "You multiply the decibels by 16; they are a logarithm, so a factor becomes a summand.",
+            lambda: ONE * 16,
+        ),
+        Mistake("16 decibels more", "You add 16; a factor of 16 is 10 log10(16) decibels.", lambda: ONE + 16),
+        Mistake(
+            "the range of our pictures",
+            "You mix two units: 2 is the range of [-1, 1], where the noise is 40/255.",
+            lambda: 10 * math.log10(2**2 * 16 / 20**2),
+        ),
+        Mistake(
+            "natural logarithm",
+            "You use the natural logarithm; decibels use that to base 10.",
+            lambda: 20 * math.log(51),
+        ),
+        Mistake(
+            "10 for 20",
+            "You take 10 log10 of 255 divided by the deviation; both are squared, so it is 20.",
+            lambda: 10 * math.log10(51),
+        ),
+    ),
+)
+
+EXERCISES = (PSNR, MEANS, FILTER, CNN, AVERAGE)
