@@ -9,7 +9,7 @@ import inspect
 from . import bundled, carried, downloads, folder, shapes
 from .balance import effective_size, reweight
 from .corruptions import CORRUPTIONS, corrupt
-from .domains import shape_domains, texture_domains
+from .domains import emoji_domains, shape_domains, texture_domains
 from .image_set import ImageSet, check_images, warn_if_half_range
 from .masks import draw_masks
 from .nonsense import mixtures, nonsense
@@ -24,6 +24,7 @@ __all__ = [
     "draw_masks",
     "from_levels",
     "effective_size",
+    "emoji_domains",
     "load",
     "mixtures",
     "names",

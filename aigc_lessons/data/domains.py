@@ -1,8 +1,10 @@
 """Two domains to translate between: pairs that belong together, and sets without partners."""
 
+from dataclasses import replace
+
 import torch
 
-from . import bundled, shapes
+from . import bundled, carried, shapes
 from .image_set import ImageSet
 from .pixels import from_bytes, resize
 
@@ -20,6 +22,25 @@ def shape_domains(a, b, size=32, n=3_000, seed=0, paired=True):
     both = shapes.load(size, n if paired else 2 * n, seed, a)
     other = shapes.load(size, n if paired else 2 * n, seed, b)
     return (both, other) if paired else (both[:n], other[n:])
+
+
+def emoji_domains(size=32, split=None, group=None, mirrored=False):
+    """Line drawings of emoji, in one channel, and the same emoji in colour: two ImageSets, paired picture by picture.
+
+    Args:
+        size, split, group: as of `load("emoji")`; what varies one idea is on one side of the split.
+        mirrored: True: each pair stands a second time, both its pictures flipped left to right.
+    Returns:
+        (lines, coloured): (N, 1, size, size) and (N, 3, size, size).
+    """
+    lines, coloured = (carried.emoji(size, split, layer, group) for layer in ("line", "color"))
+    lines = replace(lines, images=lines.images[:, :1].contiguous(), name="emoji-lines")
+    return tuple(_with_mirror_images(ds) for ds in (lines, coloured)) if mirrored else (lines, coloured)
+
+
+def _with_mirror_images(ds):
+    twice = ds[torch.arange(len(ds)).repeat(2)]
+    return replace(twice, images=torch.cat([ds.images, ds.images.flip(-1)]))
 
 
 def texture_domains(a="grass", b="brick", size=32, n=2_000, seed=0, split="train"):
