@@ -5,6 +5,7 @@ from functools import lru_cache
 import pytest
 import torch
 
+import aigc_lessons as al
 from aigc_lessons.data import check_images, shape_domains, texture_domains
 from aigc_lessons.data.pixels import from_bytes, resize
 from aigc_lessons.data.shapes import VARIANTS
@@ -134,3 +135,20 @@ def test_textures_that_are_refused(arguments, says):
         texture_domains(**arguments)
     for size in (8, 64):
         assert texture_domains(size=size, n=1, split="test")[0].images.shape == (1, 1, size, size)
+
+
+def test_emoji_and_their_lines_are_pairs_and_mirror_images_follow():
+    lines, colour = al.data.emoji_domains(16, "train", group="faces")
+    whole = al.data.load("emoji", size=16, split="train", group="faces")
+    assert lines.images.shape == (len(whole), 1, 16, 16) and torch.equal(colour.images, whole.images)
+    assert lines.captions == colour.captions == whole.captions and lines.name != colour.name
+    dark = lambda x: (x.images.mean(1) < 0).flatten(1)
+    drawn = dark(lines)  # a line is dark in the picture too
+    assert (drawn & dark(colour)).sum() > 0.9 * drawn.sum() > 0
+    both = al.data.emoji_domains(16, "train", group="faces", mirrored=True)
+    for once, twice in zip((lines, colour), both):
+        n = len(once)
+        assert len(twice) == 2 * n and torch.equal(twice.images[n:], once.images.flip(-1))
+        assert torch.equal(twice.groups[n:], once.groups) and twice.captions[n:] == once.captions
+    held_out = al.data.emoji_domains(16, "test", group="faces")[0]
+    assert not torch.isin(held_out.groups, lines.groups).any()
