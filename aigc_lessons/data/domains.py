@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from . import bundled, carried, shapes
-from .image_set import ImageSet
+from .image_set import ImageSet, check_images
 from .pixels import from_bytes, resize
 
 
@@ -36,6 +36,41 @@ def emoji_domains(size=32, split=None, group=None, mirrored=False):
     lines, coloured = (carried.emoji(size, split, layer, group) for layer in ("line", "color"))
     lines = replace(lines, images=lines.images[:, :1].contiguous(), name="emoji-lines")
     return tuple(_with_mirror_images(ds) for ds in (lines, coloured)) if mirrored else (lines, coloured)
+
+
+def check_drawing(drawing, size=64):
+    """A line drawing as (1, 1, size, size) in [-1, 1], for a network that has learnt from `emoji_domains`.
+
+    Args: drawing: (C, H, W) or (1, C, H, W) in [-1, 1], black lines on white; three channels must be alike.
+    Raises:
+        TypeError, ValueError: no picture; several; of another size; in colour; or without any line.
+    """
+    if isinstance(drawing, torch.Tensor) and drawing.ndim == 3:
+        drawing = drawing[None]
+    check_images(drawing, "check_drawing")
+    n, c, h, w = drawing.shape
+    if n != 1 or c not in (1, 3):
+        raise ValueError(
+            f"check_drawing got pictures of shape {tuple(drawing.shape)}. Accepted: one, of 1 or 3 channels. "
+            "For the first of a batch: images[:1]."
+        )
+    if (h, w) != (size, size):
+        raise ValueError(
+            f"check_drawing got a drawing of {h} x {w} pixels. Accepted: {size} x {size}, the size that the network has learnt. "
+            f"Draw on al.show.canvas(size=({size}, {size})), or enlarge yours so that its lines are 2 pixels wide."
+        )
+    if c == 3 and (spread := drawing.amax(1) - drawing.amin(1)).max() > 0.05:
+        row, column = divmod(spread.flatten().argmax().item(), w)
+        raise ValueError(
+            f"check_drawing got a drawing with colour, at row {row}, column {column} for one. Accepted: black lines on white; the "
+            "colour is what the network adds. For the lines alone: drawing.amax(1, keepdim=True)."
+        )
+    if not (drawing < 0).any():
+        raise ValueError(
+            "check_drawing got an empty drawing: no pixel is darker than a middle grey. Accepted: black lines on white. Draw at least one "
+            "stroke."
+        )
+    return drawing[:, :1]
 
 
 def _with_mirror_images(ds):
