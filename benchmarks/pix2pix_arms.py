@@ -52,7 +52,9 @@ def train(arguments, domains, steps, seed):
     torch.manual_seed(seed)
     net = al.models.Pix2Pix(1, 3, width=12, dropout=0.5, **arguments)
     schedule = al.training.cosine(steps)
-    al.fit(net, domains, steps=steps, batch_size=8, seed=seed, schedule=schedule, progress=False)
+    history = al.fit(net, domains, steps=steps, batch_size=8, seed=seed, schedule=schedule, progress=False)
+    if history.interrupted:
+        raise KeyboardInterrupt  # half a training is no line of the record
     return net
 
 
