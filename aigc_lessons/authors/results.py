@@ -157,7 +157,7 @@ def translations(name):
     """{what: (translated pictures, real pictures of the target, features)} of a model that translates, on its recipe's test set."""
     model, (a, b) = shipped(name), RECIPES[name].data()[1]
     if RECIPES[name].model.__name__ == "Pix2Pix":
-        return {f"{a.name} to {b.name}": (model.translate(a.images), b.images, "shapes")}
+        return {f"{a.name} to {b.name}": (model.translate(a.images), b.images, b.name)}  # a set, and the judge for it
     judge = judge_for(a.name.partition("-")[0]) if name.endswith("textures") else "pixels"  # none has seen day or night
     return {
         f"{a.name} to {b.name}": (model.translate(a.images, to="B"), b.images, judge),

@@ -9,7 +9,7 @@ import inspect
 from . import bundled, carried, downloads, folder, shapes
 from .balance import effective_size, reweight
 from .corruptions import CORRUPTIONS, corrupt
-from .domains import shape_domains, texture_domains
+from .domains import check_drawing, emoji_domains, shape_domains, texture_domains
 from .image_set import ImageSet, check_images, warn_if_half_range
 from .masks import draw_masks
 from .nonsense import mixtures, nonsense
@@ -19,11 +19,13 @@ from .pixels import from_levels, to_levels
 __all__ = [
     "CORRUPTIONS",
     "ImageSet",
+    "check_drawing",
     "check_images",
     "corrupt",
     "draw_masks",
     "from_levels",
     "effective_size",
+    "emoji_domains",
     "load",
     "mixtures",
     "names",

@@ -2,6 +2,7 @@
 
 from .accuracy import accuracy
 from .captions import caption_accuracy, shown
+from .colour import coloured, emoji_palette, off_palette, palette, region_mean, saturation
 from .copies import copy_test, nearest
 from .evaluation import Report, evaluate
 from .frechet import fid, frechet_distance, moments
@@ -21,11 +22,13 @@ __all__ = [
     "bootstrap_interval",
     "caption_accuracy",
     "coarse_pixels",
+    "coloured",
     "confident_share",
     "copy_test",
     "covered",
     "density_coverage",
     "effective_modes",
+    "emoji_palette",
     "evaluate",
     "fid",
     "frechet_distance",
@@ -36,10 +39,14 @@ __all__ = [
     "mode_counts",
     "moments",
     "nearest",
+    "off_palette",
     "pairwise_distance",
+    "palette",
     "precision_recall",
     "psnr",
     "psnr_each",
+    "region_mean",
+    "saturation",
     "shown",
     "ssim_each",
     "wilson_interval",

@@ -31,16 +31,37 @@ class Pix2Pix(nn.Module):
         in_channels, out_channels: of the two domains. width: channels of the first layers.
         l1_weight: of the distance to the true partner; 0: adversarial alone.
         adversarial: False: no discriminator, the distance alone.
+        halvings: of the discriminator: 1, 2 or 3 for patches of 16, 34 or 70 pixels.
+        dropout: the noise: a share of the coarse features of the way up, dropped at random. skips: the U-Net's bridges; None: all.
         lr, betas: of Adam.
     """
 
     paired = True
+    DEPTH = 3  # halvings of the U-Net
 
     def __init__(
-        self, in_channels=3, out_channels=3, width=32, l1_weight=100.0, adversarial=True, lr=5e-4, betas=(0.5, 0.999)
+        self,
+        in_channels=3,
+        out_channels=3,
+        width=32,
+        l1_weight=100.0,
+        adversarial=True,
+        lr=5e-4,
+        betas=(0.5, 0.999),
+        halvings=1,
+        dropout=0.0,
+        skips=None,
     ):
         super().__init__()
-        check_counts("Pix2Pix", in_channels=in_channels, out_channels=out_channels, width=width)
+        check_counts("Pix2Pix", in_channels=in_channels, out_channels=out_channels, width=width, halvings=halvings)
+        if not 0 <= dropout < 1:
+            raise ValueError(
+                f"Pix2Pix(dropout={dropout}): accepted is a share from 0 (no noise) to below 1, such as 0.5."
+            )
+        if skips is not None and (wrong := [level for level in skips if level not in range(self.DEPTH)]):
+            raise ValueError(
+                f"Pix2Pix(skips={tuple(skips)}): there is no bridge {wrong[0]}. Accepted are some of 0 (the finest), 1 and 2, or None for all."
+            )
         if l1_weight < 0 or l1_weight == 0 and not adversarial:
             raise ValueError(
                 f"Pix2Pix(l1_weight={l1_weight}, adversarial={adversarial}): accepted is a weight of at least 0, and above 0 "
@@ -53,13 +74,16 @@ class Pix2Pix(nn.Module):
             lr,
             betas,
         )
-        self.generator = UNet(in_channels, out_channels, width, depth=3, norm=nn.BatchNorm2d)
+        self.generator = UNet(
+            in_channels, out_channels, width, self.DEPTH, norm=nn.BatchNorm2d, skips=skips, dropout=dropout
+        )
         zero_bias(self.generator.up.head)
-        self.discriminator = initialize(patch_discriminator(in_channels + out_channels, width)) if adversarial else None
+        pair = in_channels + out_channels
+        self.discriminator = initialize(patch_discriminator(pair, width, halvings)) if adversarial else None
 
-    def forward(self, a):
-        """(N, in_channels, H, W) -> (N, out_channels, H, W) in [-1, 1]."""
-        return self.generator(a).tanh()
+    def forward(self, a, noise=None):
+        """(N, in_channels, H, W) -> (N, out_channels, H, W) in [-1, 1]. noise: a torch.Generator, of the dropout outside of training."""
+        return self.generator(a, noise).tanh()
 
     def begin(self, *domains):
         """Start from the mean of the second domain: see `start_from`."""
@@ -94,7 +118,11 @@ class Pix2Pix(nn.Module):
         update(g_loss, optimizers["generator"])
         return {"discriminator": d_loss.detach(), "generator": g_loss.detach(), "l1": (fake - b).abs().mean().detach()}
 
-    def translate(self, x):
-        """(N, in_channels, H, W) in [-1, 1], any H and W -> (N, out_channels, H, W) in [-1, 1]."""
+    def translate(self, x, seed=None):
+        """(N, in_channels, H, W) in [-1, 1], any H and W -> (N, out_channels, H, W) in [-1, 1].
+
+        seed: of the dropout, which then acts as it does in training: another seed, another answer. None: no dropout, one answer.
+        """
         check_channels("Pix2Pix", check_images(x, "Pix2Pix.translate"), self.in_channels)
-        return in_chunks(self, self, x)
+        noise = None if seed is None else torch.Generator().manual_seed(seed)
+        return in_chunks(self, lambda chunk: self(chunk, noise), x)

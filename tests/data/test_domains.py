@@ -5,6 +5,7 @@ from functools import lru_cache
 import pytest
 import torch
 
+import aigc_lessons as al
 from aigc_lessons.data import check_images, shape_domains, texture_domains
 from aigc_lessons.data.pixels import from_bytes, resize
 from aigc_lessons.data.shapes import VARIANTS
@@ -134,3 +135,52 @@ def test_textures_that_are_refused(arguments, says):
         texture_domains(**arguments)
     for size in (8, 64):
         assert texture_domains(size=size, n=1, split="test")[0].images.shape == (1, 1, size, size)
+
+
+def test_emoji_and_their_lines_are_pairs_and_mirror_images_follow():
+    lines, colour = al.data.emoji_domains(16, "train", group="faces")
+    whole = al.data.load("emoji", size=16, split="train", group="faces")
+    assert lines.images.shape == (len(whole), 1, 16, 16) and torch.equal(colour.images, whole.images)
+    assert lines.captions == colour.captions == whole.captions and lines.name != colour.name
+    dark = lambda x: (x.images.mean(1) < 0).flatten(1)
+    drawn = dark(lines)  # a line is dark in the picture too
+    assert (drawn & dark(colour)).sum() > 0.9 * drawn.sum() > 0
+    both = al.data.emoji_domains(16, "train", group="faces", mirrored=True)
+    for once, twice in zip((lines, colour), both):
+        n = len(once)
+        assert len(twice) == 2 * n and torch.equal(twice.images[n:], once.images.flip(-1))
+        assert torch.equal(twice.groups[n:], once.groups) and twice.captions[n:] == once.captions
+    held_out = al.data.emoji_domains(16, "test", group="faces")[0]
+    assert not torch.isin(held_out.groups, lines.groups).any()
+
+
+def test_a_drawing_is_taken_in_each_shape_that_it_may_have():
+    drawing = torch.ones(1, 1, 16, 16)
+    drawing[..., 3:5, 2:14] = -1
+    for given in (drawing, drawing[0], drawing.expand(1, 3, 16, 16), drawing.expand(1, 3, 16, 16)[0]):
+        assert torch.equal(al.data.check_drawing(given, 16), drawing)
+
+
+def test_drawings_that_are_refused():
+    drawing = torch.ones(1, 1, 64, 64)
+    drawing[..., 3:5, 2:14] = -1
+    red = drawing.repeat(1, 3, 1, 1)
+    red[0, 1:, 40, 7] = -1
+    for given, error, says in (
+        (torch.ones(1, 1, 64, 64), ValueError, "got an empty drawing: .*Draw at least one stroke"),
+        (torch.zeros(1, 64, 64), ValueError, "got an empty drawing"),
+        (
+            drawing[..., :32, :48],
+            ValueError,
+            r"a drawing of 32 x 48 pixels. Accepted: 64 x 64.*canvas\(size=\(64, 64\)\)",
+        ),
+        (red, ValueError, r"a drawing with colour, at row 40, column 7.*drawing.amax\(1, keepdim=True\)"),
+        (drawing.expand(2, 1, 64, 64), ValueError, r"pictures of shape \(2, 1, 64, 64\). Accepted: one"),
+        (drawing.expand(1, 4, 64, 64), ValueError, "Accepted: one, of 1 or 3 channels"),
+        (3 * drawing, ValueError, "check_drawing got images from -3 to 3"),
+        (drawing.to(torch.uint8), TypeError, "check_drawing got images of type torch.uint8"),
+        ("a face", TypeError, "check_drawing got str, not a tensor"),
+    ):
+        with pytest.raises(error, match=says):
+            al.data.check_drawing(given)
+    assert torch.equal(al.data.check_drawing(red.amax(1, keepdim=True)), drawing)

@@ -7,6 +7,7 @@ import nbformat
 import pytest
 
 from aigc_lessons.authors.notebooks import METADATA
+from aigc_lessons.settings import COURSE
 
 pytestmark = pytest.mark.e2e
 
@@ -176,6 +177,46 @@ tolerance = 0.01
 reason = "One by two."
 """
 ASKING = ("import aigc_lessons as al\nal.lesson(99)", 'al.show.ask("choice")', 'al.show.ask("number")')
+
+
+def test_drawing_on_lesson_43_s_canvas_changes_the_colours(run_cells):
+    """By mouse and by keys; an empty page is answered by a sentence, and the next stroke by a picture again."""
+    lesson = nbformat.read(COURSE / "notebooks" / "43_pix2pix.ipynb", 4).cells
+    wanted = ("imports", "networks", "colour", "canvas")
+    sources = [cell.source for name in wanted for cell in lesson if cell.id == name]
+    assert len(sources) == len(wanted)
+    cell = run_cells("import aigc_lessons as al", *sources).last
+    surface, mouse, press = cell.locator("canvas"), cell.page.mouse, cell.page.keyboard.press
+    result = cell.locator(".jp-OutputArea-output img").last
+    result.wait_for(timeout=30_000)
+    seen = [result.get_attribute("src")]
+
+    def changes():
+        """The result is another picture than any before."""
+        deadline = time.monotonic() + 30
+        while result.count() == 0 or result.get_attribute("src") in seen:
+            assert time.monotonic() < deadline, "something was drawn and no colour changed"
+            cell.page.wait_for_timeout(100)
+        seen.append(result.get_attribute("src"))
+
+    surface.scroll_into_view_if_needed()
+    box = surface.bounding_box()
+    mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.5 * box["height"])
+    mouse.down()
+    mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.55 * box["height"], steps=5)
+    mouse.up()
+    changes()
+    surface.focus()  # from here on nothing but keys
+    for key in ("ArrowUp", "Space", "Shift+ArrowUp"):
+        press(key)
+    changes()
+    clear = cell.get_by_role("button", name="Clear", exact=True)
+    clear.focus()
+    press("Space")
+    cell.get_by_role("alert").filter(has_text="an empty drawing").wait_for(timeout=30_000)
+    surface.focus()
+    press("Space")
+    changes()
 
 
 def test_a_question_is_answered_by_mouse(run_cells):

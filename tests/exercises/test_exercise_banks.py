@@ -70,7 +70,7 @@ def test_every_mistake_is_named(name, seed):
         assert result.outcome in ("wrong", "error") and mistake.hint in result.message
 
 
-@pytest.mark.parametrize("lesson", (11, 12, 13, 14, 21, 22, 23, 24, 25, 64))
+@pytest.mark.parametrize("lesson", (11, 12, 13, 14, 21, 22, 23, 24, 25, 43, 64))
 def test_two_mistakes_at_once_are_known(lesson):
     """By the names and the hints of both; that an answer with both gets them, test_every_mistake_is_named shows."""
     exercises = [e for e in map(al.exercises.get, NAMES) if e.lesson == lesson]
@@ -280,6 +280,10 @@ PINNED = {
     "masked_l1": "(prediction, target, mask)",
     "partial_conv2d": "(x, mask, weight)",
     "pix2pix_generator_loss": "(fake_logits, fake, target, l1_weight)",
+    "patch_receptive_field": "(layers)",
+    "small_unet": "(in_channels, out_channels, width)",
+    "least_l1_error": "()",
+    "faulty_line_pix2pix": "()",
     "cycle_loss": "(x, there_and_back)",
     "cyclegan_generator_loss": "(fake_logits_a, fake_logits_b, a, cycled_a, b, cycled_b, same_a, same_b, "
     "cycle_weight=10.0, identity_weight=5.0)",
@@ -316,12 +320,13 @@ def test_names_and_signatures_are_the_pinned_ones():
 
 
 def test_the_reference_is_the_course_function_itself():
-    from aigc_lessons.exercises.banks import lesson_22, lesson_24
+    from aigc_lessons.exercises.banks import lesson_22, lesson_24, lesson_43
     from aigc_lessons.models.cyclegan import ImageBuffer
     from aigc_lessons.models.dcgan import gan_step
     from aigc_lessons.training.early_stopping import early_stop
 
     built = {"vae_networks": lesson_22.vae_networks, "dcgan_generator": lesson_24.dcgan_generator}
+    built |= {"small_unet": lesson_43.small_unet, "patch_receptive_field": al.ops.receptive_field}
     homes = built | {"early_stop": early_stop, "gan_step": gan_step, "ImageBuffer": ImageBuffer}
     for name in PINNED.keys() - ANSWERS:
         home = (

@@ -21,6 +21,7 @@ FAULTS = {  # {exercise: (line, what stands there in a right loop)}
     "faulty_line_vq": (6, "    loss = error + vq_loss(z, codebook[codes], 0.25)"),
     "faulty_line_text": (9, "    velocity = net(x_t, t, y)"),
     "faulty_line_style": (12, "    with torch.no_grad(): picture.clamp_(-1, 1)"),
+    "faulty_line_pix2pix": (11, "    fake_logits = discriminator(torch.cat([a, fake], 1))"),
 }
 
 
@@ -174,6 +175,38 @@ def test_a_codebook_that_the_loss_sees_through_the_straight_way_alone_stays_as_i
     assert moved == {"broken": False, "mended": True} and grows == {"broken": True, "mended": False}
 
 
+def test_a_fake_that_is_detached_leaves_the_generator_the_gradient_of_l1_alone():
+    g = torch.Generator().manual_seed(0)
+    drawings, pictures = torch.randn(20, 1, 8, 8, generator=g), torch.randn(20, 3, 8, 8, generator=g)
+    only_l1 = {}
+    for fault, source in both("faulty_line_pix2pix").items():
+        torch.manual_seed(0)
+        nets = {"generator": nn.Conv2d(1, 3, 3, padding=1), "discriminator": nn.Conv2d(4, 1, 4, 2, 1)}
+        rates = {"opt_g": "generator", "opt_d": "discriminator"}
+        optimizers = {name: torch.optim.SGD(nets[of].parameters(), lr=0.0) for name, of in rates.items()}
+        names = ran(source, 1, drawings=drawings, pictures=pictures, **nets, **optimizers)
+        l1 = 10 * (names["generator"](names["a"]) - names["b"]).abs().mean()
+        wanted = torch.autograd.grad(l1, names["generator"].parameters())
+        got = [p.grad for p in names["generator"].parameters()]
+        only_l1[fault] = all(torch.allclose(a, b, atol=1e-6) for a, b in zip(got, wanted))
+        assert names["g_loss"].item() == pytest.approx((al.losses.generator_loss(names["fake_logits"]) + l1).item())
+    assert only_l1 == {"broken": True, "mended": False}
+
+
+def test_the_least_l1_error_by_trying_every_colour():
+    from aigc_lessons.exercises.banks.lesson_43 import COLOURS
+
+    exercise, table = al.exercises.get("least_l1_error"), torch.tensor(list(COLOURS.values()))
+    shares, true = table[:, 0], table[:, 1:]
+    tried = torch.linspace(-1, 1, 201)
+    errors = (tried[:, None, None] - true).abs().mul(shares[:, None]).sum(1)  # (201, 3): each channel by itself
+    assert exercise.reference() == pytest.approx(errors.amin(0).mean().item(), abs=1e-6)
+    assert not (tried[errors.argmin(0)] - true).abs().sum(1).lt(0.1).any()  # a colour that none of them is
+    for name, colour in COLOURS.items():
+        line = re.search(rf"{name} +\((.*)\)", exercise.docstring)[1]
+        assert [float(v) for v in line.split(",")] == list(colour[1:])
+
+
 def parameters(network):
     return sum(p.numel() for p in network.parameters())
 
@@ -183,6 +216,8 @@ def test_the_numbers_of_parameters_that_the_questions_name():
     assert all(f"{n:,}" in al.exercises.get("vae_networks").docstring for n in counts)
     generator = al.exercises.get("dcgan_generator").reference(100, 64)
     assert parameters(generator) == 941_187 and "941,187" in al.exercises.get("dcgan_generator").docstring
+    unet = al.exercises.get("small_unet").reference(1, 3, 16)
+    assert parameters(unet) == 57_955 and "57,955" in al.exercises.get("small_unet").docstring
     model = al.models.DCGAN((3, 16, 16), latent_dim=100, width=64)
     assert parameters(model.generator) == 941_187
     cnn = al.exercises.get("plain_cnn").reference(3, 64, 17)
@@ -268,6 +303,7 @@ def test_the_weight_that_removes_two_pixels_is_where_the_least_energy_changes():
         "weight_for_a_pair",
         "diluted_rate",
         "least_flow_loss",
+        "least_l1_error",
         "faulty_line_classifier",
         *FAULTS,
     ],

@@ -225,6 +225,92 @@ def test_the_same_seed_trains_to_the_same_weights_and_a_checkpoint_goes_on_exact
     assert same(nets[0], second)
 
 
+# Noise, bridges, patches
+
+
+def noisy(**given):
+    net = build(dropout=0.5, **given)
+    net.training_step(pair(), net.optimizers())
+    return net.eval()
+
+
+def test_without_a_seed_there_is_no_noise_and_with_one_it_is_that_seed_s():
+    net, x = noisy(), rand(3, 1, 16, 24, seed=3)
+    state, calm = torch.get_rng_state(), net.translate(x)
+    with torch.no_grad():
+        assert torch.equal(net(x), calm)
+    one, other = net.translate(x, seed=1), net.translate(x, seed=2)
+    assert torch.equal(net.translate(x, seed=1), one) and torch.equal(state, torch.get_rng_state())
+    assert not torch.allclose(one, other, atol=1e-3) and not torch.allclose(one, calm, atol=1e-3)
+    al.data.check_images(one, "test")
+    assert torch.equal(build().translate(x, seed=1), build().translate(x, seed=2))  # no dropout, no noise
+
+
+def test_dropout_keeps_the_mean_and_leaves_the_finest_block_alone():
+    up = al.models.unet.Decoder([2, 3, 4], 1, dropout=0.25).eval()
+    x, g = torch.ones(1, 5, 40, 50), torch.Generator().manual_seed(0)
+    dropped = up._dropped(x, g)
+    assert dropped.unique().tolist() == [0.0, pytest.approx(4 / 3)]
+    assert dropped.mean().item() == pytest.approx(1, abs=0.02)
+    torch.manual_seed(0)
+    trained = up.train()._dropped(x, None)
+    assert trained.unique().tolist() == [0.0, pytest.approx(4 / 3)]
+    calls = []
+    up._dropped = lambda x, generator: calls.append(tuple(x.shape)) or x
+    up([rand(1, 2, 8, 12), rand(1, 3, 4, 6), rand(1, 4, 2, 3)])
+    assert calls == [(1, 3, 4, 6)]
+
+
+def test_training_draws_its_dropout_and_the_seed_of_fit_repeats_it():
+    net, a = build(dropout=0.5), pair()[0].images
+    torch.manual_seed(0)
+    first, second = net(a), net(a)
+    assert not torch.allclose(first, second, atol=1e-3)
+    torch.manual_seed(0)
+    torch.testing.assert_close(net(a), first)
+
+
+@pytest.mark.parametrize("skips", [(), (0,), (1, 2), (0, 2)])
+def test_a_bridge_that_is_removed_carries_nothing(skips):
+    """Neither forwards nor backwards; the others do, and the number of weights stays."""
+    net, whole = build(skips=skips), build()
+    assert [p.shape for p in net.parameters()] == [p.shape for p in whole.parameters()]
+    net.load_state_dict(whole.state_dict())
+    unet, given = net.generator.eval(), []
+    unet.up.register_forward_hook(lambda part, features, answer: given.append(features[0]))
+    unet(rand(2, 1, 16, 24))
+    *bridges, deepest = given[0]
+    assert [bool(b.any()) for b in bridges] == [level in skips for level in range(3)] and deepest.any()
+    whole.generator.skips = skips  # so a bridge can be taken from a trained network
+    x = rand(2, 1, 16, 24, seed=5)
+    torch.testing.assert_close(whole.eval().translate(x), net.translate(x))
+    assert not torch.allclose(build().eval().translate(x), net.translate(x))
+
+
+def test_without_bridges_everything_passes_through_an_eighth_of_the_size():
+    """One pixel of the coarsest features is all that an isolated dot can change, so it comes back as a block."""
+    net = build(skips=()).eval().double()
+    x = torch.zeros(1, 1, 32, 48, dtype=torch.float64)
+    names = []
+    for part in (net.generator.down[-1],):
+        part.register_forward_hook(lambda m, i, o: names.append(o.detach().clone()))
+    net(x)
+    assert names[0].shape == (1, 32, 4, 6)
+    deep = names[0].requires_grad_()
+    features = [torch.zeros(1, 4 * 2**i, 32 >> i, 48 >> i, dtype=torch.float64) for i in range(3)]
+    same = net.generator.up([*features, deep]).tanh()
+    torch.testing.assert_close(same, net(x))
+
+
+@pytest.mark.parametrize(("halvings", "patch"), [(1, 16), (2, 34), (3, 70)])
+def test_the_patch_that_was_asked_for(halvings, patch):
+    net = build(halvings=halvings)
+    layers = [(m.kernel_size[0], m.stride[0]) for m in net.discriminator if isinstance(m, nn.Conv2d)]
+    assert ops.receptive_field(layers) == patch
+    losses = net.training_step(pair(size=(64, 40)), net.optimizers())
+    assert all(v.isfinite() for v in losses.values())
+
+
 # What it refuses
 
 
@@ -281,6 +367,11 @@ def test_arguments_that_are_refused():
             match=rf"Pix2Pix\(l1_weight={weight}, adversarial={adversarial}\): accepted is a weight of at least 0",
         ):
             al.models.Pix2Pix(l1_weight=weight, adversarial=adversarial)
-    for name in ("in_channels", "out_channels", "width"):
+    for dropout in (-0.1, 1.0):
+        with pytest.raises(ValueError, match=rf"Pix2Pix\(dropout={dropout}\): accepted is a share from 0"):
+            al.models.Pix2Pix(dropout=dropout)
+    with pytest.raises(ValueError, match=r"Pix2Pix\(skips=\(0, 3\)\): there is no bridge 3. Accepted are some of 0"):
+        al.models.Pix2Pix(skips=(0, 3))
+    for name in ("in_channels", "out_channels", "width", "halvings"):
         with pytest.raises(ValueError, match=rf"Pix2Pix\({name}=0\): accepted is 1 or more"):
             al.models.Pix2Pix(**{name: 0})

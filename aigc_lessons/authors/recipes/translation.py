@@ -1,6 +1,6 @@
 """From one kind of picture to another: lessons 43 and 44."""
 
-from ... import data, models, shipped
+from ... import data, metrics, models, shipped
 from .recipe import Recipe
 
 
@@ -65,6 +65,37 @@ def _pix2pix(keep=(), **arguments):
     )
 
 
+def _line_art():
+    return data.emoji_domains(64, "train", mirrored=True), data.emoji_domains(64, "test")
+
+
+def _colours(model, test):
+    """Over the coloured part of the held-out emoji, whose true colours are on the palette of the training pictures."""
+    lines, true = (ds.images for ds in test)
+    drawn, where = model.translate(lines), metrics.coloured(true, lines)
+    common = metrics.emoji_palette()
+    maps = {
+        "colour_error": (drawn - true).abs().mean(1, keepdim=True),
+        "saturation": metrics.saturation(drawn),
+        "off_palette": metrics.off_palette(drawn, common),
+    }
+    return {name: metrics.region_mean(values, where).value for name, values in maps.items()}
+
+
+def _colouring(keep=(), **arguments):
+    return Recipe(
+        models.Pix2Pix,
+        dict(in_channels=1, width=16, dropout=0.5, **arguments),
+        _line_art,
+        (20, 6_000, 20_000),
+        _colours,
+        8,
+        cosine=True,
+        full=dict(width=48),
+        keep=keep,
+    )
+
+
 def _cyclegan(domains, score, channels, steps):
     return Recipe(
         models.CycleGAN, dict(channels=channels, width=16), domains, (20, steps, 10_000), score, 16, full=dict(width=32)
@@ -72,6 +103,8 @@ def _cyclegan(domains, score, channels, steps):
 
 
 RECIPES = {
+    "pix2pix-emoji": _colouring(l1_weight=10.0, halvings=2, keep=("discriminator",)),
+    "pix2pix-l1-emoji": _colouring(adversarial=False),
     "pix2pix-shapes": _pix2pix(l1_weight=10.0, keep=("discriminator",)),  # lesson 43 asks it
     "pix2pix-l1-shapes": _pix2pix(adversarial=False),
     "pix2pix-adversarial-shapes": _pix2pix(l1_weight=0.0),
