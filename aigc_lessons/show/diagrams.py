@@ -46,7 +46,7 @@ def diagram(model, *example, step=None, alt="", key=None):
         example: the network's inputs, tensors (N, ...) or shapes without N such as (1, 32, 32). The course's models need
             none, nor does a network that begins with Linear or ConvTranspose2d.
         step: the name of one of model.optimizers(), for the course's models: what goes forward in that step, in colour the
-            way of its gradient, what learns and what does not.
+            way of its gradient, what learns and what does not. "guided", for flows that are told something: a step of their sampler.
         alt: alternative text. None: one that lists the boxes. key: in a lesson, the words of its text file instead.
     Returns:
         a Diagram.
@@ -68,17 +68,22 @@ def diagram(model, *example, step=None, alt="", key=None):
 
 def _step(model, step):
     steps = steps_of(model)
-    known = [name for name in steps if name in model.optimizers()] if steps else []
+    known = (
+        [name for name in steps if name in model.optimizers() or name == "guided" and model.net.condition is not None]
+        if steps
+        else []
+    )
     if step not in known:
         has = f"It has {', '.join(map(repr, known))}." if known else "Steps are drawn for the models of al.models."
-        raise ValueError(f"diagram(step={step!r}): {type(model).__name__} has no such training step to draw. {has}")
+        raise ValueError(f"diagram(step={step!r}): {type(model).__name__} has no such step to draw. {has}")
     return steps[step](model)
 
 
 def _draw_step(drawing, boxes, ways):
     """Boxes on their lattice, the ways between them, and a legend. Returns the same in words."""
     bottom = _draw_lattice(drawing, boxes, ways, 10)
-    _legend(drawing, bottom + 26, any(" | " in way for way in ways))
+    if any(" > " not in way for way in ways):
+        _legend(drawing, bottom + 26, any(" | " in way for way in ways))
     return _step_in_words(boxes, ways)
 
 
@@ -147,6 +152,8 @@ def _step_in_words(boxes, ways):
     learn = list(dict.fromkeys(name[key] for key, box in boxes.items() if box[0] == LEARNS))
     forward = _forward_in_words(boxes, ways)
     back = ", ".join(f"{name[b]} → {name[a]}" for a, sign, b in map(str.split, ways) if sign == "<>")
+    if not learn:
+        return f"Nothing learns. Forward: {forward}."
     return f"Learns: {', '.join(learn)}. Forward: {forward}. Gradient: {back}."
 
 

@@ -1,4 +1,5 @@
 """One training step of each of the course's models as boxes on a lattice: what goes forward, and where the gradient flows back.
+Of a flow, the guided step of its sampler too.
 
 A box is (look, words, column, row). A way is "a > b": forward; "a <> b": forward, and the gradient comes back along it;
 "a | b": forward, and there the gradient is cut. Tests run the real steps and compare which network learns.
@@ -309,7 +310,24 @@ def _flow():
             ways.append("y > net")
         return boxes, ways
 
-    return {"net": step}
+    return {"net": step, "guided": _guided}
+
+
+def _guided(model):
+    """No training: one step of a guided sampler asks the network twice. Ho and Salimans 2022, algorithm 2; here for a velocity."""
+    boxes = {
+        "y": ("data", _asked(model), 0, 0),
+        "x_t": ("data", f"x at time t\n{_shape(*model.flow_shape)}", 0, 1),
+        "null": ("data", "no y", 0, 2),
+        "told": _net("network", 1, 0, False),
+        "untold": _net("the same network", 1, 2, False),
+        "v_y": ("data", "velocity, told y\nv(x, t | y)", 2, 0),
+        "v": ("data", "velocity, told nothing\nv(x, t)", 2, 2),
+        "v_w": ("data", "guided velocity\nv + w (v(· | y) − v)", 3, 1),
+        "next": ("data", "x at time t − h\nx − h · guided", 4, 1),
+    }
+    ways = ["y > told", "x_t > told", "x_t > untold", "null > untold", "told > v_y", "untold > v"]
+    return boxes, [*ways, "v_y > v_w", "v > v_w", "v_w > next"]
 
 
 def _latent_flow():
@@ -336,7 +354,7 @@ def _latent_flow():
             ways.append("y > net")
         return boxes, ways
 
-    return {"net": step}
+    return {"net": step, "guided": _guided}
 
 
 def _vq():

@@ -222,3 +222,16 @@ def test_the_words_are_in_the_picture_too():
     html = drawn._repr_mimebundle_()["text/html"]
     assert re.search(r'<img alt="A &quot;box&quot; &amp; &lt;an arrow&gt;" width="\d+"', html)
     assert "data:image/svg+xml;base64," in html
+
+
+@pytest.mark.parametrize("name", ["Flow", "LatentFlow", "TextToImage"])
+def test_a_guided_step_asks_twice_and_teaches_nothing(name):
+    drawn = diagram(SMALL[name](), step="guided")
+    assert "gradient" not in words(drawn) and "Nothing learns" in drawn.alt and drawn.size[0] <= 800
+    ends = [way.split() for way in steps_of(SMALL[name]())["guided"](SMALL[name]())[1]]
+    assert [b for a, _, b in ends if a == "x_t"] == ["told", "untold"] and {"v_y", "v"} <= {a for a, _, _ in ends}
+
+
+def test_without_anything_told_there_is_no_guided_step():
+    with pytest.raises(ValueError, match="no such step to draw. It has 'net'"):
+        diagram(models.Flow((1, 8, 8), width=4, multipliers=(1,)), step="guided")

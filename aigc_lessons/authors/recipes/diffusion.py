@@ -25,7 +25,7 @@ def _flow(name, shape, n_classes, steps, guidance_scale):
 
 RECIPES = {
     "flow-digits": _flow("digits", GREY, 10, 5_000, 1.0),
-    "flow-shapes": _flow("shapes", COLOUR, 18, 3_000, 2.0),
+    "flow-shapes": _flow("shapes", COLOUR, 18, 12_000, 2.0),
     "flow-emoji": _flow("emoji", COLOUR, len(EMOJI_CLASSES), 12_000, 2.0),
 }
 

@@ -623,19 +623,22 @@ LINE = Exercise(
     minutes=10,
     docstring="""One line of this filling of a hole has the effect described here. Return its number.
 
-`velocity` is that of a good flow, `picture` is clean where it is known, `mask` is 1 there and 0 in the hole. With T = 20 the hole is filled
-sensibly, and yet every known pixel comes back with a faint grain of standard deviation 0.05, as if by chance.
+`velocity` is that of a good flow, `picture` is clean where it is known, `mask` is 1 there and 0 in the hole; T = 20. With R = 1, each step taken
+once, holes are filled with all the contrast that the data have. With R = 4 they come out pale: pixels in the hole vary less than half as
+much as those of the data do. Known pixels come back exactly.
 
- 1  x = torch.randn_like(picture)
+ 1  x = noise = torch.randn_like(picture)
  2  for k in range(T, 0, -1):
  3      t, then = k / T, (k - 1) / T
- 4      x = x - (t - then) * velocity(x, t)
- 5      noise = torch.randn_like(picture)
- 6      noisy = (1 - t) * picture + t * noise
- 7      x = torch.where(mask == 1, noisy, x)""",
-    reference=lambda: 6,
+ 4      for again in reversed(range(R)):
+ 5          x = x - (t - then) * velocity(x, t)
+ 6          x = torch.where(mask == 1, (1 - then) * picture + then * noise, x)
+ 7          if again and k > 1:
+ 8              keep = (1 - t) / (1 - then)
+ 9              x = keep * x + (t - keep * then) * torch.randn_like(x)""",
+    reference=lambda: 9,
     cases=lambda seed: [Case("the answer", ())],
-    alternatives={"a tensor": lambda: torch.tensor(6), "a float": lambda: 6.0},
+    alternatives={"a tensor": lambda: torch.tensor(9), "a float": lambda: 9.0},
     mistakes=(
         Mistake("line 1", "You suspect the start; at t = 1 there is nothing but noise of variance 1.", lambda: 1),
         Mistake(
@@ -645,14 +648,28 @@ sensibly, and yet every known pixel comes back with a faint grain of standard de
         ),
         Mistake("line 3", "You suspect the two times; the step goes from k / T to (k - 1) / T.", lambda: 3),
         Mistake(
-            "line 4", "You suspect the step; it goes along the velocity at its beginning, from t to then.", lambda: 4
+            "line 4",
+            "You suspect the rounds; with R = 1 `again` is 0 alone, with R = 4 it is 3, 2, 1, 0, and only the last round is not undone.",
+            lambda: 4,
         ),
         Mistake(
-            "line 5",
-            "You suspect the noise; fresh noise in each step is what the paper of RePaint does, so ask how much of it is left at the end.",
-            lambda: 5,
+            "line 5", "You suspect the step; it goes along the velocity at its beginning, from t to then.", lambda: 5
         ),
-        Mistake("line 7", "You suspect the mask; 1 is known, and there the known pixels are put in.", lambda: 7),
+        Mistake(
+            "line 6",
+            "You suspect the known pixels; they get the noise of `then`, where the step ended, and come back exactly, so look elsewhere.",
+            lambda: 6,
+        ),
+        Mistake(
+            "line 7",
+            "You suspect when noise is added again; before each round but the first, and never after the last step: that is as it should be.",
+            lambda: 7,
+        ),
+        Mistake(
+            "line 8",
+            "You suspect the share of the data that is kept; (1 - then) times it is 1 - t, as much as there is of the data at time t.",
+            lambda: 8,
+        ),
     ),
 )
 
