@@ -1,14 +1,14 @@
 """How two networks are told the class: {concatenation, conditional batch norm} x {concatenation, projection}, everything else equal.
 
-    python benchmarks/conditioning.py --search --steps 600 --save search.json
-    python benchmarks/conditioning.py --rates search.json --seeds 0 --save seed0.json
-    python benchmarks/conditioning.py --betas 0.1 1 2 --steps 600 --save betas.json
-    python benchmarks/conditioning.py --merge search.json seed0.json seed1.json seed2.json betas.json
+    python benchmarks/conditioning.py --search --steps 600 --out search.json
+    python benchmarks/conditioning.py --rates search.json --seeds 0 --out seed0.json
+    python benchmarks/conditioning.py --betas 0.1 1 2 --steps 600 --out betas.json
+    python benchmarks/conditioning.py --merge search.json seed0.json seed1.json seed2.json betas.json --save
 
 Digits of 16x16. All arms have one loss (hinge, spectral norm), one size, one batch and one number of steps. Each arm's learning rate is searched with the
 same three candidates, in shorter trainings with a seed of their own; the rate with the greatest share of right classes is taken. A fifth arm, not searched,
 is conditional batch norm and projection at its rate with mismatched pairs beside the fakes. --betas trains conditional VAEs of digits, one for each beta and seed.
---merge writes the record that lesson 31 shows. A training of the default size takes about 30 seconds on one quiet core.
+--merge with --save writes the record that lesson 31 shows. A training of the default size takes about 30 seconds on one quiet core.
 """
 
 import argparse
@@ -103,10 +103,11 @@ def main():
     parser.add_argument("--steps", type=int, default=1_500)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--save", type=Path)
-    parser.add_argument("--merge", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, help="where the lines of this part are kept")
+    parser.add_argument("--merge", nargs="+", type=Path, help="parts; with --save they become the record")
+    parser.add_argument("--save", action="store_true")
     args = parser.parse_args()
-    if args.merge:
+    if args.merge and args.save:
         al.shipped.save_record("conditioning", "python " + " ".join(sys.argv), lines(args.merge))
         return
     if args.betas:
@@ -120,8 +121,8 @@ def main():
     for training, *given in plan:
         rows.append({"part": "search" if args.search else "seeds"} | training(*given, args))
         print(json.dumps(rows[-1]), flush=True)
-        if args.save:
-            args.save.write_text(json.dumps(rows))
+        if args.out:
+            args.out.write_text(json.dumps(rows))
 
 
 if __name__ == "__main__":
