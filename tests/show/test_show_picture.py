@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aigc_lessons import data
+from aigc_lessons.data.pixels import to_bytes
 from aigc_lessons.show import Picture
 
 
@@ -137,3 +139,13 @@ def test_large_pictures_are_stored_small_and_stay_close(shape):
     assert len(picture.png) <= 40_000 < pixels.size / 1.5
     error = np.abs(decode(picture).astype(float) - (pixels if len(shape) == 3 else pixels[..., None])).mean()
     assert error < 8, "at most 32 colours, evenly chosen"
+
+
+def test_the_colours_of_small_shapes_survive_beside_noise():
+    """Noise, which brings the picture down to 32 colours, and eighteen shapes of six colours on black."""
+    shapes = data.load("shapes", n=18, size=32).images.movedim(1, -1).reshape(-1, 32, 3)
+    shapes = to_bytes(shapes.movedim(-1, 0)[None])[0].movedim(0, -1).numpy()
+    pixels = np.random.default_rng(0).integers(0, 256, (len(shapes), 300, 3), dtype=np.uint8)
+    pixels[:, :32] = shapes
+    stored = decode(Picture(pixels, "shapes and noise"))[:, :32].astype(int)
+    assert abs(stored - shapes).max() < 120
