@@ -2,7 +2,7 @@
 
 from .autoregressive import PixelCNN, PixelGRU
 from .classifier import Classifier
-from .conditional import CGAN, CVAE, ProjectionGAN
+from .conditional import CGAN, CVAE, ConditionalGAN, ProjectionGAN
 from .crf import PottsCRF
 from .cyclegan import CycleGAN
 from .dcgan import DCGAN
@@ -20,6 +20,7 @@ from .wgan import WGAN
 __all__ = [
     "CGAN",
     "CVAE",
+    "ConditionalGAN",
     "DCGAN",
     "VAE",
     "VQ",

@@ -1,4 +1,4 @@
-"""Class-conditional generators: lesson 31. A GAN conditioned by concatenation, one by projection, and a conditional VAE."""
+"""Class-conditional generators: lesson 31. A GAN whose two networks are told the class by one way or another, and a conditional VAE."""
 
 import torch
 import torch.nn.functional as F
@@ -20,78 +20,22 @@ from .checks import check_batch, check_counts, check_fits, check_labels, in_chun
 from .dcgan import channel_plan, discriminator_network, generator_network, initialize
 from .vae import decoder_network, encoder_network
 
+# ---------------------------------------------------------------- two generators: (N, latent_dim), (N,) -> (N, C, H, W)
 
-class CGAN(nn.Module):
-    """A DCGAN conditioned on the class by concatenation: behind the noise, and as constant channels behind the picture.
 
-    The discriminator has spectral norm (Miyato et al. 2018) in place of batch norm: with batch norm it collapsed on flat colours,
-    where a batch of fakes is known by its mean.
+class ConcatenationGenerator(nn.Sequential):
+    """DCGAN's generator with a one-hot label behind the noise. Mirza and Osindero 2014."""
 
-    Source: Mirza and Osindero 2014, Conditional Generative Adversarial Nets.
+    def __init__(self, image_shape, n_classes, latent_dim, width):
+        super().__init__(*generator_network(image_shape, latent_dim + n_classes, width))
+        self.n_classes = n_classes
 
-    Args:
-        image_shape: (C, H, W), C 1 or 3, H = W one of 8, 16, 32, 64. n_classes: K, at least 1.
-        latent_dim, width, ema_decay, lr, betas: as in DCGAN.
-    """
+    @property
+    def last(self):
+        return self[len(self) - 2]
 
-    def __init__(
-        self,
-        image_shape=(1, 32, 32),
-        n_classes=10,
-        latent_dim=64,
-        width=32,
-        ema_decay=0.995,
-        lr=2e-3,
-        betas=(0.0, 0.9),
-    ):
-        super().__init__()
-        check_counts("CGAN", latent_dim=latent_dim, width=width, n_classes=n_classes)
-        self.image_shape, self.n_classes, self.latent_dim, self.lr, self.betas = (
-            tuple(image_shape),
-            n_classes,
-            latent_dim,
-            lr,
-            betas,
-        )
-        self.generator = initialize(generator_network(image_shape, latent_dim + n_classes, width))
-        self.discriminator = discriminator_network(
-            image_shape, width, norm=nn.Identity, wrap=spectral_norm, extra_channels=n_classes
-        )
-        self.ema_decay, self.generator_ema = ema_decay, averaged(self.generator, ema_decay)
-
-    def begin(self, images):
-        """Start from the mean of the data: see `start_from`."""
-        check_fits(self, images)
-        start_from(self.generator[-2], images)
-
-    def optimizers(self):
-        return {
-            "generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
-            "discriminator": torch.optim.Adam(
-                self.discriminator.parameters(), lr=self.lr, betas=self.betas, fused=True
-            ),
-        }
-
-    def training_step(self, batch, optimizers):
-        real, labels = check_batch(self, batch)
-        noise = latents(len(real), self.latent_dim, device=real.device)
-        fake = self.generator(condition(noise, labels, self.n_classes)[:, :, None, None])
-        logits = lambda images: self.discriminator(condition(images, labels, self.n_classes)).float()
-
-        d_loss = discriminator_loss(logits(real), logits(fake.detach()))
-        update(d_loss, optimizers["discriminator"])
-        g_loss = generator_loss(logits(fake))
-        update(g_loss, optimizers["generator"])
-        return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
-
-    def sample(self, n, seed=0, labels=None):
-        """n pictures (n, C, H, W) in [-1, 1]. labels: (n,) int64, or one number for all; None: each class in turn."""
-        where = next(self.parameters()).device
-        labels = check_labels("CGAN", labels, n, self.n_classes).to(where)
-        noise = latents(n, self.latent_dim, torch.Generator().manual_seed(seed), where)
-        return in_chunks(
-            self.generator_ema, self.generator_ema, condition(noise, labels, self.n_classes)[:, :, None, None]
-        )
+    def forward(self, noise, labels):
+        return super().forward(condition(noise, labels, self.n_classes)[:, :, None, None])
 
 
 class ConditionalBatchNorm2d(nn.Module):
@@ -108,7 +52,7 @@ class ConditionalBatchNorm2d(nn.Module):
 
 
 class ConditionalGenerator(nn.Module):
-    """DCGAN's generator with every batch norm conditioned on the class: (N, latent_dim), (N,) -> (N, C, H, W) in [-1, 1]."""
+    """DCGAN's generator with every batch norm conditioned on the class. Dumoulin et al. 2017; de Vries et al. 2017."""
 
     def __init__(self, image_shape, n_classes, latent_dim, width):
         super().__init__()
@@ -130,8 +74,29 @@ class ConditionalGenerator(nn.Module):
         return self.last(x).tanh()
 
 
+# ---------------------------------------------------------------- two discriminators: (N, C, H, W), (N,) -> (N,) logits
+
+
+class ConcatenationDiscriminator(nn.Sequential):
+    """DCGAN's discriminator with a constant channel for each class behind the picture. Mirza and Osindero 2014.
+
+    Spectral norm (Miyato et al. 2018) stands in place of batch norm: with batch norm it collapsed on flat colours, where a batch
+    of fakes is known by its mean.
+    """
+
+    def __init__(self, image_shape, n_classes, width):
+        layers = discriminator_network(
+            image_shape, width, norm=nn.Identity, wrap=spectral_norm, extra_channels=n_classes
+        )
+        super().__init__(*layers)
+        self.n_classes = n_classes
+
+    def forward(self, images, labels):
+        return super().forward(condition(images, labels, self.n_classes))
+
+
 class ProjectionDiscriminator(nn.Module):
-    """DCGAN's discriminator up to its last features, and the logit from their projection on the class: (N, C, H, W), (N,) -> (N,)."""
+    """DCGAN's discriminator up to its last features, and the logit from their projection on the class. Miyato and Koyama 2018."""
 
     def __init__(self, image_shape, n_classes, width):
         super().__init__()
@@ -154,18 +119,133 @@ class ProjectionDiscriminator(nn.Module):
         return self.logit(features, torch.arange(k, device=images.device).repeat(n)).view(n, k)
 
 
-class ProjectionGAN(nn.Module):
-    """A GAN conditioned on the class by conditional batch norm in the generator, projection in the discriminator.
+# ---------------------------------------------------------------- the game between them
 
-    Trained with the hinge loss under spectral norm, as lesson 25's WGAN(constraint="spectral"). With `mismatched`, the discriminator
-    also learns to say fake to a real picture with a wrong label, the wrong one that it finds most credible. Such pairs come beside
-    the fakes, in a term of their own: in their place they would halve the weight of the fakes, and a discriminator whose fakes
-    count half does not notice when half of the data is never drawn.
+GENERATORS = {"concatenation": ConcatenationGenerator, "batch norm": ConditionalGenerator}
+DISCRIMINATORS = {"concatenation": ConcatenationDiscriminator, "projection": ProjectionDiscriminator}
+LOSSES = {  # of the discriminator; of the generator; of the discriminator on more pairs that are to be called fake
+    "log": (discriminator_loss, generator_loss, lambda logits: F.softplus(logits).mean()),
+    "hinge": (hinge_discriminator_loss, critic_generator_loss, lambda logits: F.relu(1 + logits).mean()),
+}
 
-    Sources: Miyato and Koyama 2018, cGANs with Projection Discriminator. Reed et al. 2016, Generative Adversarial Text to Image
-    Synthesis, section 4.2, for mismatched pairs, there drawn at random.
 
-    Args: as CGAN. mismatched: see above.
+def _chosen(who, name, given, accepted):
+    """Raises ValueError unless `given` is one of the names in `accepted`."""
+    if given not in accepted:
+        raise ValueError(f"{who}({name}={given!r}): accepted are {', '.join(map(repr, accepted))}.")
+    return accepted[given]
+
+
+class ConditionalGAN(nn.Module):
+    """A GAN whose networks are both told the class; each of them by one of two ways.
+
+    With `mismatched`, the discriminator also learns to say fake to a real picture with a wrong label: the wrong one that it finds
+    most credible. Such pairs come beside the fakes, in a term of their own: in their place they would halve the weight of the fakes,
+    and a discriminator whose fakes count half does not notice when half of the data is never drawn.
+
+    Source of mismatched pairs: Reed et al. 2016, Generative Adversarial Text to Image Synthesis, section 4.2, there drawn at random.
+
+    Args:
+        image_shape: (C, H, W), C 1 or 3, H = W one of 8, 16, 32, 64. n_classes: K, at least 1.
+        latent_dim, width, ema_decay, lr, betas: as in DCGAN.
+        generator: "concatenation" or "batch norm". discriminator: "concatenation" or "projection". loss: "hinge" or "log".
+        mismatched: see above; for a projection only, which gives the logits of all labels in one pass.
+    """
+
+    def __init__(
+        self,
+        image_shape=(1, 32, 32),
+        n_classes=10,
+        latent_dim=64,
+        width=32,
+        ema_decay=0.995,
+        lr=2e-3,
+        betas=(0.0, 0.9),
+        generator="batch norm",
+        discriminator="projection",
+        loss="hinge",
+        mismatched=False,
+    ):
+        super().__init__()
+        who = type(self).__name__
+        check_counts(who, latent_dim=latent_dim, width=width, n_classes=n_classes)
+        _chosen(who, "loss", loss, LOSSES)
+        if mismatched and discriminator != "projection":
+            raise ValueError(
+                f"{who}(discriminator={discriminator!r}, mismatched=True): mismatched pairs need the logits of all labels, "
+                'which only discriminator="projection" gives in one pass. Choose it, or mismatched=False.'
+            )
+        self.image_shape, self.n_classes, self.latent_dim = tuple(image_shape), n_classes, latent_dim
+        self.lr, self.betas, self.loss, self.mismatched = lr, betas, loss, mismatched
+        make_generator = _chosen(who, "generator", generator, GENERATORS)
+        make_discriminator = _chosen(who, "discriminator", discriminator, DISCRIMINATORS)
+        self.generator = initialize(make_generator(image_shape, n_classes, latent_dim, width))
+        self.discriminator = make_discriminator(image_shape, n_classes, width)
+        self.ema_decay, self.generator_ema = ema_decay, averaged(self.generator, ema_decay)
+
+    def begin(self, images):
+        """Start from the mean of the data: see `start_from`."""
+        check_fits(self, images)
+        start_from(self.generator.last, images)
+
+    def optimizers(self):
+        adam = lambda network: torch.optim.Adam(network.parameters(), lr=self.lr, betas=self.betas, fused=True)
+        return {"generator": adam(self.generator), "discriminator": adam(self.discriminator)}
+
+    def training_step(self, batch, optimizers):
+        real, labels = check_batch(self, batch)
+        fake = self.generator(latents(len(real), self.latent_dim, device=real.device), labels)
+
+        d_loss = self.discriminator_loss(real, fake.detach(), labels)
+        update(d_loss, optimizers["discriminator"])
+        g_loss = LOSSES[self.loss][1](
+            self.discriminator(fake, labels).float()
+        )  # the same labels as the fakes were made for
+        update(g_loss, optimizers["generator"])
+        return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
+
+    def discriminator_loss(self, real, fake, labels):
+        """Real pairs against generated ones; and, with `mismatched`, against real pictures with their most credible wrong label."""
+        of_pairs, _, of_more_fakes = LOSSES[self.loss]
+        if not self.mismatched:
+            return of_pairs(self.discriminator(real, labels).float(), self.discriminator(fake, labels).float())
+        every = self.discriminator.every_label(real).float()  # (N, K)
+        right = every.gather(1, labels[:, None])[:, 0]
+        wrong = every.scatter(1, labels[:, None], -torch.inf).max(1).values
+        return of_pairs(right, self.discriminator(fake, labels).float()) + of_more_fakes(wrong)
+
+    def sample(self, n, seed=0, labels=None):
+        """n pictures (n, C, H, W) in [-1, 1]. labels: (n,) int64, or one number for all; None: each class in turn."""
+        where = next(self.parameters()).device
+        labels = check_labels(type(self).__name__, labels, n, self.n_classes).to(where)
+        noise = latents(n, self.latent_dim, torch.Generator().manual_seed(seed), where)
+        return in_chunks(self.generator_ema, self.generator_ema, noise, labels)
+
+
+class CGAN(ConditionalGAN):
+    """Both networks are told by concatenation, and trained with the log loss.
+
+    Source: Mirza and Osindero 2014, Conditional Generative Adversarial Nets. Args: as ConditionalGAN.
+    """
+
+    def __init__(
+        self,
+        image_shape=(1, 32, 32),
+        n_classes=10,
+        latent_dim=64,
+        width=32,
+        ema_decay=0.995,
+        lr=2e-3,
+        betas=(0.0, 0.9),
+    ):
+        sizes = (image_shape, n_classes, latent_dim, width, ema_decay, lr, betas)
+        super().__init__(*sizes, generator="concatenation", discriminator="concatenation", loss="log")
+
+
+class ProjectionGAN(ConditionalGAN):
+    """Conditional batch norm in the generator, projection in the discriminator, the hinge loss.
+
+    Source: Miyato and Koyama 2018, cGANs with Projection Discriminator. Args: as ConditionalGAN.
     """
 
     def __init__(
@@ -179,56 +259,11 @@ class ProjectionGAN(nn.Module):
         lr=2e-3,
         betas=(0.0, 0.9),
     ):
-        super().__init__()
-        check_counts("ProjectionGAN", latent_dim=latent_dim, width=width, n_classes=n_classes)
-        self.image_shape, self.n_classes, self.latent_dim, self.lr, self.betas = (
-            tuple(image_shape),
-            n_classes,
-            latent_dim,
-            lr,
-            betas,
-        )
-        self.mismatched = mismatched
-        self.generator = initialize(ConditionalGenerator(image_shape, n_classes, latent_dim, width))
-        self.discriminator = ProjectionDiscriminator(image_shape, n_classes, width)
-        self.ema_decay, self.generator_ema = ema_decay, averaged(self.generator, ema_decay)
+        sizes = (image_shape, n_classes, latent_dim, width, ema_decay, lr, betas)
+        super().__init__(*sizes, mismatched=mismatched)
 
-    def begin(self, images):
-        """Start from the mean of the data: see `start_from`."""
-        check_fits(self, images)
-        start_from(self.generator.last, images)
 
-    def optimizers(self):
-        return {
-            "generator": torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=self.betas, fused=True),
-            "discriminator": torch.optim.Adam(
-                self.discriminator.parameters(), lr=self.lr, betas=self.betas, fused=True
-            ),
-        }
-
-    def training_step(self, batch, optimizers):
-        real, labels = check_batch(self, batch)
-        fake = self.generator(latents(len(real), self.latent_dim, device=real.device), labels)
-
-        every, fake_logits = (
-            self.discriminator.every_label(real).float(),
-            self.discriminator(fake.detach(), labels).float(),
-        )
-        d_loss = hinge_discriminator_loss(every.gather(1, labels[:, None])[:, 0], fake_logits)
-        if self.mismatched:
-            wrong = every.scatter(1, labels[:, None], -torch.inf).max(1).values  # (N,): the most credible wrong label
-            d_loss = d_loss + F.relu(1 + wrong).mean()
-        update(d_loss, optimizers["discriminator"])
-        g_loss = critic_generator_loss(self.discriminator(fake, labels).float())
-        update(g_loss, optimizers["generator"])
-        return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
-
-    def sample(self, n, seed=0, labels=None):
-        """n pictures (n, C, H, W) in [-1, 1]. labels: (n,) int64, or one number for all; None: each class in turn."""
-        where = next(self.parameters()).device
-        labels = check_labels("ProjectionGAN", labels, n, self.n_classes).to(where)
-        noise = latents(n, self.latent_dim, torch.Generator().manual_seed(seed), where)
-        return in_chunks(self.generator_ema, self.generator_ema, noise, labels)
+# ---------------------------------------------------------------- and a VAE
 
 
 class CVAE(nn.Module):

@@ -5,6 +5,8 @@ A box is (look, words, column, row). A way is "a > b": forward; "a <> b": forwar
 "a | b": forward, and there the gradient is cut. Tests run the real steps and compare which network learns.
 """
 
+from torch import nn
+
 LEARNS, FROZEN = "learns", "frozen"
 
 
@@ -75,11 +77,17 @@ def _gan():
     }
 
 
-def _projection():
-    wrong = lambda m: "\nreal, wrong class: < −1" if m.mismatched else ""
+def _conditional_gan():
+    """The same game with either loss; what is to be called fake besides, real pictures with a wrong class, stands in the loss."""
+
+    def judged(m):
+        real, fake, name = ("1", "0", "cross-entropy") if m.loss == "log" else ("> 1", "< −1", "hinge")
+        return f"{name}\nreal: {real}\ngenerated: {fake}" + f"\nreal, wrong class: {fake}" * m.mismatched
+
+    wanted = {"log": "generated: 1\ncross-entropy", "hinge": "−score"}
     return {
-        "discriminator": lambda m: _critic_step(m, "discriminator", f"hinge\nreal: > 1\ngenerated: < −1{wrong(m)}"),
-        "generator": lambda m: _generator_step(m, "discriminator", "−score"),
+        "discriminator": lambda m: _critic_step(m, "discriminator", judged(m)),
+        "generator": lambda m: _generator_step(m, "discriminator", wanted[m.loss]),
     }
 
 
@@ -470,9 +478,10 @@ _STEPS = {
     "VAE": lambda: _vae("vae"),
     "CVAE": lambda: _vae("cvae"),
     "DCGAN": _gan,
-    "CGAN": _gan,
+    "CGAN": _conditional_gan,
+    "ConditionalGAN": _conditional_gan,
     "WGAN": _wgan,
-    "ProjectionGAN": _projection,
+    "ProjectionGAN": _conditional_gan,
     "Pix2Pix": _pix2pix,
     "CycleGAN": _cyclegan,
     "Inpainter": _inpainter,
@@ -495,6 +504,20 @@ def _square(channels, side=32):
 def _conditional_shapes(m):
     c, h, w = m.image_shape
     return (m.latent_dim + m.n_classes, 1, 1), (c + m.n_classes, h, w)
+
+
+def _networks_told_the_class(m):
+    """Concatenation joins the class to what comes in: one input. Conditional batch norm and projection read it further on."""
+    networks = []
+    for name, network, joined, apart, word in (
+        ("generator", m.generator, _conditional_shapes(m)[0], (m.latent_dim,), "noise z"),
+        ("discriminator", m.discriminator, _conditional_shapes(m)[1], m.image_shape, "picture"),
+    ):
+        if isinstance(network, nn.Sequential):
+            networks.append((name, nn.Sequential(*network), [joined], [f"{word}, class y"]))
+        else:
+            networks.append((name, network, [apart, ()], [word, "class y"]))
+    return networks
 
 
 _NETWORKS = {
@@ -524,14 +547,9 @@ _NETWORKS = {
         ("generator", m.generator, [(m.latent_dim, 1, 1)], ["noise z"]),
         ("critic", m.critic, [m.image_shape], ["picture"]),
     ],
-    "CGAN": lambda m: [
-        ("generator", m.generator, [_conditional_shapes(m)[0]], ["noise z, class y"]),
-        ("discriminator", m.discriminator, [_conditional_shapes(m)[1]], ["picture, class y"]),
-    ],
-    "ProjectionGAN": lambda m: [
-        ("generator", m.generator, [(m.latent_dim,), ()], ["noise z", "class y"]),
-        ("discriminator", m.discriminator, [m.image_shape, ()], ["picture", "class y"]),
-    ],
+    "CGAN": _networks_told_the_class,
+    "ConditionalGAN": _networks_told_the_class,
+    "ProjectionGAN": _networks_told_the_class,
     "Pix2Pix": lambda m: [
         ("generator", m.generator, [_square(m.in_channels)], ["picture a"]),
         *(

@@ -257,6 +257,8 @@ PINNED = {
     "gan_step": "(generator, discriminator, opt_g, opt_d, real, noise)",
     "dcgan_generator": "(latent_dim, width)",
     "faulty_line_gan": "()",
+    "logit_difference": "()",
+    "faulty_line_cgan": "()",
     "critic_loss": "(real_scores, fake_scores)",
     "gradient_penalty": "(critic, real, fake, t)",
     "hinge_discriminator_loss": "(real_scores, fake_scores)",

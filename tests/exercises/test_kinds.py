@@ -20,6 +20,10 @@ FAULTS = {  # {exercise: (line, what stands there in a right loop)}
     "faulty_line_repaint": (9, "            x = keep * x + (t**2 - (keep * then) ** 2) ** 0.5 * torch.randn_like(x)"),
     "faulty_line_vq": (6, "    loss = error + vq_loss(z, codebook[codes], 0.25)"),
     "faulty_line_text": (9, "    velocity = net(x_t, t, y)"),
+    "faulty_line_cgan": (
+        6,
+        "    d_loss = discriminator_loss(discriminator(real, labels), discriminator(fake.detach(), asked))",
+    ),
     "faulty_line_style": (12, "    with torch.no_grad(): picture.clamp_(-1, 1)"),
     "faulty_line_pix2pix": (11, "    fake_logits = discriminator(torch.cat([a, fake], 1))"),
 }
@@ -112,6 +116,31 @@ def test_gradients_pile_up_from_the_second_step_on():
     generators = [torch.equal(a, b) for a, b in zip(left["broken", 2], left["mended", 2])][:2]
     discriminators = [torch.equal(a, b) for a, b in zip(left["broken", 2], left["mended", 2])][2:]
     assert not any(generators) and all(discriminators)
+
+
+def test_a_fake_with_the_label_of_a_real_picture_is_mostly_a_wrong_pair():
+    """Pictures are their class; the generator draws what is asked for. The share of right pairs that the discriminator is shown as fakes."""
+
+    class Judge(nn.Linear):
+        def forward(self, pictures, labels):
+            shown.append((pictures.argmax(1) == labels).float().mean().item())
+            return super().forward(pictures)[:, 0]
+
+    class Perfect(nn.Linear):
+        def forward(self, noise, asked):
+            return super().forward(noise) * 0 + torch.eye(10)[asked]
+
+    classes, right = torch.arange(10).repeat(20), {}
+    for fault, lines in both("faulty_line_cgan").items():
+        torch.manual_seed(0)
+        shown, generator, discriminator = [], Perfect(32, 10), Judge(10, 1)
+        opt_g, opt_d = (torch.optim.SGD(n.parameters(), 0.1) for n in (generator, discriminator))
+        networks = {"generator": generator, "discriminator": discriminator, "opt_g": opt_g, "opt_d": opt_d}
+        ran(lines, 20, images=torch.eye(10)[classes], classes=classes, **networks)
+        real, fake, again = (torch.tensor(shown[k::3]).mean().item() for k in range(3))
+        assert real == again == 1
+        right[fault] = fake
+    assert right["mended"] == 1 and right["broken"] == pytest.approx(0.1, abs=0.03)
 
 
 def test_noise_after_the_last_step_leaves_grain_and_the_spread_as_it_was():

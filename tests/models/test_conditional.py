@@ -14,12 +14,17 @@ from aigc_lessons import ops
 from aigc_lessons.models.conditional import ConditionalBatchNorm2d, ProjectionDiscriminator
 from aigc_lessons.training import Batch
 
-MODELS = {"CGAN": al.models.CGAN, "ProjectionGAN": al.models.ProjectionGAN, "CVAE": al.models.CVAE}
+MODELS = {
+    "CGAN": al.models.CGAN,
+    "ProjectionGAN": al.models.ProjectionGAN,
+    "ConditionalGAN": al.models.ConditionalGAN,
+    "CVAE": al.models.CVAE,
+}
 LOSSES = {"CVAE": {"loss", "kl"}}
 GANS = ("CGAN", "ProjectionGAN")
 K = 10
 
-every_model = pytest.mark.parametrize("kind", MODELS)
+every_model = pytest.mark.parametrize("kind", ("CGAN", "ProjectionGAN", "CVAE"))
 every_gan = pytest.mark.parametrize("kind", GANS)
 
 
@@ -39,13 +44,8 @@ def sgd(net, lr=0.1):
 
 def loud(net, factor=1e4):
     """A fresh network's pictures are nearly grey: make their differences visible."""
-    painters = {
-        "CGAN": lambda: net.generator_ema.module[-2],
-        "ProjectionGAN": lambda: net.generator_ema.module.last,
-        "CVAE": lambda: net.decoder[-2],
-    }
     with torch.no_grad():
-        painters[type(net).__name__]().weight.mul_(factor)
+        (net.decoder[-2] if isinstance(net, al.models.CVAE) else net.generator_ema.module.last).weight.mul_(factor)
     return net
 
 
@@ -129,11 +129,7 @@ def test_samples_are_made_by_the_average_with_running_statistics(kind):
     x, labels = net.sample(7, seed=5, labels=3), torch.full((7,), 3)
     z = torch.randn(7, 5, generator=torch.Generator().manual_seed(5))
     where = next(net.parameters()).device
-    told = (
-        (ops.condition(z, labels, K)[:, :, None, None].to(where),)
-        if kind == "CGAN"
-        else (z.to(where), labels.to(where))
-    )
+    told = z.to(where), labels.to(where)
     with torch.no_grad():
         torch.testing.assert_close(net.generator_ema.module.eval()(*told), x.to(where))
         assert not torch.allclose(net.generator.eval()(*told), x.to(where))
@@ -152,24 +148,36 @@ def test_a_cvae_decodes_standard_normal_noise():
 # Steps
 
 
-def critical(kind, net, real, fake, labels):
-    """Logits for real and fake, and the discriminator's loss, written out again."""
-    if kind == "CGAN":
-        planes = torch.eye(K)[labels][:, :, None, None].expand(-1, -1, 16, 16)
-        r, f = (net.discriminator(torch.cat([x, planes], 1)) for x in (real, fake))
-        return f, -(torch.sigmoid(r).log().mean() + (1 - torch.sigmoid(f)).log().mean())
+def drawn(net, z, labels):
+    """What the generator draws, with a label by concatenation put there by hand."""
+    if isinstance(net.generator, nn.Sequential):
+        return nn.Sequential(*net.generator)(torch.cat([z, torch.eye(K)[labels]], 1)[:, :, None, None])
+    return net.generator(z, labels)
+
+
+def judged(net, real, fake, labels):
+    """Logits of real and of generated pictures, and of real ones with their most credible wrong label, written out again."""
     d = net.discriminator
+    if isinstance(d, nn.Sequential):
+        planes = torch.eye(K)[labels][:, :, None, None].expand(-1, -1, 16, 16)
+        return *(nn.Sequential(*d)(torch.cat([x, planes], 1)) for x in (real, fake)), None
     features = d.features(real).sum((2, 3))
     # read once: each reading iterates spectral norm
     rows, bias = d.embedding.weight + d.linear.weight, d.linear.bias[0]
     r = torch.stack([x @ rows[label] + bias for x, label in zip(features, labels)])
     wrong = [max(x @ rows[k] + bias for k in range(K) if k != label) for x, label in zip(features, labels)]
-    f = d(fake, labels)
-    loss = (1 - r).clamp(min=0).mean() + (1 + f).clamp(min=0).mean()
+    return r, d(fake, labels), torch.stack(wrong)
+
+
+def critical(net, real, fake, labels):
+    """The discriminator's loss. Both losses treat fakes as real pictures with logits of the other sign."""
+    r, f, wrong = judged(net, real, fake, labels)
+    called_real = lambda x: (1 - x).clamp(min=0).mean() if net.loss == "hinge" else -torch.sigmoid(x).log().mean()
+    loss = called_real(r) + called_real(-f)
     if net.mismatched:  # a term of its own, where a wrong label is most credible
-        assert (torch.stack(wrong) > -1).all()  # or the hinge would hide it
-        loss = loss + (1 + torch.stack(wrong)).clamp(min=0).mean()
-    return f, loss
+        assert net.loss == "log" or (wrong > -1).all()  # or the hinge would hide it
+        loss = loss + called_real(-wrong)
+    return loss
 
 
 def descend(module, loss, lr=0.1):
@@ -179,7 +187,20 @@ def descend(module, loss, lr=0.1):
             p -= lr * gradient
 
 
-@pytest.mark.parametrize("kind, more", [("CGAN", {}), ("ProjectionGAN", {}), ("ProjectionGAN", {"mismatched": False})])
+GAMES = [
+    ("CGAN", {}),
+    ("ProjectionGAN", {}),
+    ("ProjectionGAN", {"mismatched": False}),
+    *(
+        ("ConditionalGAN", dict(generator=generator, discriminator=discriminator, loss=loss, mismatched=mismatched))
+        for generator in ("concatenation", "batch norm")
+        for discriminator, mismatched in (("concatenation", False), ("projection", False), ("projection", True))
+        for loss in ("hinge", "log")
+    ),
+]
+
+
+@pytest.mark.parametrize("kind, more", GAMES)
 def test_one_training_step_by_hand(kind, more):
     net = build(kind, **more)
     hand, b = copy.deepcopy(net), batch()
@@ -188,21 +209,11 @@ def test_one_training_step_by_hand(kind, more):
     got = net.training_step(b, sgd(net))
 
     torch.manual_seed(4)
-    z = torch.randn(8, 5)
-    fake = (
-        hand.generator(torch.cat([z, torch.eye(K)[b.labels]], 1)[:, :, None, None])
-        if kind == "CGAN"
-        else hand.generator(z, b.labels)
-    )
-    _, d_loss = critical(kind, hand, b.images, fake.detach(), b.labels)
+    fake = drawn(hand, torch.randn(8, 5), b.labels)
+    d_loss = critical(hand, b.images, fake.detach(), b.labels)
     descend(hand.discriminator, d_loss)
-    if kind == "CGAN":
-        logits = hand.discriminator(
-            torch.cat([fake, torch.eye(K)[b.labels][:, :, None, None].expand(-1, -1, 16, 16)], 1)
-        )
-        g_loss = -torch.sigmoid(logits).log().mean()
-    else:
-        g_loss = -hand.discriminator(fake, b.labels).mean()
+    logits = hand.discriminator(fake, b.labels)
+    g_loss = -logits.mean() if net.loss == "hinge" else -torch.sigmoid(logits).log().mean()
     descend(hand.generator, g_loss)
     assert {k: v.item() for k, v in got.items()} == pytest.approx(
         dict(discriminator=d_loss.item(), generator=g_loss.item()), abs=1e-5
@@ -211,6 +222,34 @@ def test_one_training_step_by_hand(kind, more):
         torch.testing.assert_close(
             getattr(net, name).state_dict(), getattr(hand, name).state_dict(), rtol=1e-4, atol=1e-5
         )
+
+
+@pytest.mark.parametrize(
+    "kind, choices",
+    [
+        ("CGAN", dict(generator="concatenation", discriminator="concatenation", loss="log")),
+        ("ProjectionGAN", dict(generator="batch norm", discriminator="projection", loss="hinge", mismatched=True)),
+    ],
+)
+def test_the_two_named_models_are_choices_of_the_one(kind, choices):
+    ours, free = build(kind, seed=3), build("ConditionalGAN", seed=3, **choices)
+    for net in (ours, free):
+        al.fit(net, digits(), steps=2, batch_size=16, seed=1, progress=False)
+    assert same(ours, free)
+
+
+@pytest.mark.parametrize(
+    "given, says",
+    [
+        (dict(generator="film"), r"ConditionalGAN\(generator='film'\): accepted are 'concatenation', 'batch norm'"),
+        (dict(discriminator="batch norm"), "accepted are 'concatenation', 'projection'"),
+        (dict(loss="wasserstein"), "accepted are 'log', 'hinge'"),
+        (dict(discriminator="concatenation", mismatched=True), "only discriminator=.projection. gives in one pass"),
+    ],
+)
+def test_what_is_no_way_of_telling_a_class_is_refused(given, says):
+    with pytest.raises(ValueError, match=says):
+        build("ConditionalGAN", **given)
 
 
 def test_one_step_of_the_cvae_by_hand():

@@ -21,6 +21,9 @@ SMALL = {
     "DCGAN": lambda: models.DCGAN((1, 16, 16), latent_dim=4, width=4),
     "CGAN": lambda: models.CGAN((1, 16, 16), 3, latent_dim=4, width=4),
     "ProjectionGAN": lambda: models.ProjectionGAN((1, 16, 16), 3, latent_dim=4, width=4),
+    "ConditionalGAN": lambda: models.ConditionalGAN(
+        (1, 16, 16), 3, 4, 4, generator="concatenation", loss="log", mismatched=True
+    ),
     "WGAN clip": lambda: models.WGAN((1, 16, 16), "clip", latent_dim=4, width=4),
     "WGAN penalty": lambda: models.WGAN((1, 16, 16), "penalty", latent_dim=4, width=4),
     "WGAN spectral": lambda: models.WGAN((1, 16, 16), "spectral", latent_dim=4, width=4),

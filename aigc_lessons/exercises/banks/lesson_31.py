@@ -1,10 +1,13 @@
-"""The exercises of lesson 31: a label behind the noise, a batch norm and a discriminator that know the class."""
+"""The exercises of lesson 31: a label behind the noise, a batch norm and a discriminator that know the class; a logit to derive, and a fault to
+find."""
+
+import math
 
 import torch
 import torch.nn.functional as F
 
 from ...ops import condition, conditional_batch_norm, projection_logit
-from ..engine import Case, Exercise, Mistake
+from ..engine import Case, Exercise, Mistake, Pair
 
 # condition
 
@@ -183,6 +186,23 @@ Returns (N, D + K) floats: columns 0 to D - 1 are the noise; of the other K, col
             "a random code",
             "You give each class a random code, an embedding; here it is a 1 in the class's own column.",
             _told(lambda labels, n_classes: torch.randn(n_classes, n_classes)[labels]),
+        ),
+    ),
+    pairs=(
+        Pair(
+            "label in front",
+            "counted from 1",
+            lambda noise, labels, n_classes: torch.cat([_one_hot(labels - 1, n_classes), noise], 1),
+        ),
+        Pair(
+            "label in front",
+            "minus one for no",
+            lambda noise, labels, n_classes: torch.cat([2 * _one_hot(labels, n_classes) - 1, noise], 1),
+        ),
+        Pair(
+            "one class too many",
+            "counted from 1",
+            _told(lambda labels, n_classes: F.one_hot(labels + 1, n_classes + 1)),
         ),
     ),
 )
@@ -446,6 +466,23 @@ Returns (N, C, H, W). Gradients reach x also through the mean and the variance."
             ),
         ),
     ),
+    pairs=(
+        Pair(
+            "unbiased variance",
+            "eps outside the root",
+            _norm_but(lambda x, eps: (x - x.mean((0, 2, 3), keepdim=True)) / (x.std((0, 2, 3), keepdim=True) + eps)),
+        ),
+        Pair(
+            "statistics of each picture",
+            "one plus gamma",
+            lambda x, labels, gamma, beta, eps: _shaped(_normalised(x, eps, (2, 3)), labels, 1 + gamma, beta),
+        ),
+        Pair(
+            "unbiased variance",
+            "gamma and beta exchanged",
+            lambda x, labels, gamma, beta, eps: _shaped(_normalised(x, eps, unbiased=True), labels, beta, gamma),
+        ),
+    ),
 )
 
 
@@ -670,6 +707,155 @@ bias, no sigmoid.""",
             lambda features, labels, embedding, weight: projection_logit(features, labels, embedding, weight).mean(),
         ),
     ),
+    pairs=(
+        Pair(
+            "mean over the features",
+            "one axis too many",
+            lambda features, labels, embedding, weight: (features * (embedding[labels] + weight)).mean(1, keepdim=True),
+        ),
+        Pair(
+            "class forgotten",
+            "sigmoid",
+            lambda features, labels, embedding, weight: (features @ weight + 0 * embedding.sum()).sigmoid(),
+        ),
+        Pair(
+            "subtracted",
+            "mean in the class's part",
+            _logit_plus(lambda features, labels, embedding: -(features * embedding[labels]).mean(1)),
+        ),
+    ),
 )
 
-EXERCISES = (CONDITION, NORM, PROJECTION)
+
+# logit_difference
+
+_SHARES = math.log(0.2 / 0.5) - math.log(0.8 / 0.5)
+
+
+def _logit_difference():
+    """D*(0.8, 1) - D*(0.8, 0) from the four densities."""
+
+    def log_density(x, mean):
+        return -((x - mean) ** 2) / (2 * 9)  # the same constant in all four
+
+    first = math.log(0.2) + log_density(0.8, 2.0) - math.log(0.5) - log_density(0.8, -1.0)
+    return first - (math.log(0.8) + log_density(0.8, 0.0) - math.log(0.5) - log_density(0.8, 0.5))
+
+
+DIFFERENCE = Exercise(
+    name="logit_difference",
+    lesson=31,
+    points=2,
+    minutes=15,
+    docstring="""By how much does the best logit change when the label changes? Return D*(0.8, 1) - D*(0.8, 0), the number.
+
+Pictures are single numbers x, and there are two classes. Of the data 80 % are of class 0, which is N(0, 9), and 20 % of class 1, which is
+N(2, 9); 9 is the variance. The generator is asked for both classes equally often. Asked for class 0 it draws from N(0.5, 9), asked for class 1 from
+N(-1, 9). D*(x, y) is the natural logarithm of p(x, y) / q(x, y), with p the density of the data's pairs and q that of the generated ones.""",
+    reference=_logit_difference,
+    cases=lambda seed: [Case("the answer", ())],
+    alternatives={
+        "calculated": lambda: 2.35 / 18 + math.log(0.25),
+        "a tensor": lambda: torch.tensor(2.35 / 18 - math.log(4)),
+        "as a projection": lambda: (3 * 0.8 - 1.5) / 9 - (-0.5 * 0.8 + 0.125) / 9 + _SHARES,
+    },
+    mistakes=(
+        Mistake(
+            "shares forgotten",
+            "You leave out how often each class occurs: a pair has the density p(y) p(x | y), and the shares of data and generator differ.",
+            lambda: 2.35 / 18,
+        ),
+        Mistake(
+            "shares upside down",
+            "You divide the generator's shares by the data's; the data stand above.",
+            lambda: 2.35 / 18 - _SHARES,
+        ),
+        Mistake(
+            "variance forgotten",
+            "You forget to divide the squares by the variance.",
+            lambda: 2.35 / 2 + _SHARES,
+        ),
+        Mistake(
+            "deviation for the variance",
+            "You divide by twice the standard deviation; divide by twice the variance.",
+            lambda: 2.35 / 6 + _SHARES,
+        ),
+        Mistake(
+            "one half forgotten",
+            "You divide the squares by the variance; a Gaussian's exponent has twice the variance below.",
+            lambda: 2.35 / 9 + _SHARES,
+        ),
+        Mistake(
+            "label 1 alone",
+            "You return the logit with label 1; subtract that with label 0.",
+            lambda: 1.8 / 18 + math.log(0.4),
+        ),
+        Mistake(
+            "labels exchanged",
+            "You subtract the logit of label 1 from that of label 0; it is the other way round.",
+            lambda: -(2.35 / 18 + _SHARES),
+        ),
+        Mistake(
+            "the data alone",
+            "You compare the classes in the data alone; the generator's densities stand below the line.",
+            lambda: -0.8 / 18 + math.log(0.25),
+        ),
+    ),
+)
+
+
+# faulty_line_cgan
+
+LINE = Exercise(
+    name="faulty_line_cgan",
+    lesson=31,
+    points=2,
+    minutes=10,
+    docstring="""One line of this training of a conditional GAN is wrong. Return its number.
+
+It runs without complaint, and each network moves down its own loss. But imagine a generator that draws every class perfectly: this discriminator
+could still tell its pairs from real ones, nine times of ten by the label alone.
+
+ 1  for step in range(1000):
+ 2      rows = torch.randint(0, len(images), (64,))
+ 3      real, labels = images[rows], classes[rows]
+ 4      asked = torch.randint(0, 10, (64,))
+ 5      fake = generator(torch.randn(64, 32), asked)
+ 6      d_loss = discriminator_loss(discriminator(real, labels), discriminator(fake.detach(), labels))
+ 7      opt_d.zero_grad()
+ 8      d_loss.backward()
+ 9      opt_d.step()
+10      g_loss = generator_loss(discriminator(fake, asked))
+11      opt_g.zero_grad()
+12      g_loss.backward()
+13      opt_g.step()""",
+    reference=lambda: 6,
+    cases=lambda seed: [Case("the answer", ())],
+    alternatives={"a tensor": lambda: torch.tensor(6), "a float": lambda: 6.0},
+    mistakes=(
+        Mistake("line 2", "You suspect how pictures are drawn; any of them may come.", lambda: 2),
+        Mistake("line 3", "You suspect the real pairs; each picture keeps its own label there.", lambda: 3),
+        Mistake(
+            "line 4",
+            "You suspect the labels that are asked for; they may be drawn, where all classes are equally frequent.",
+            lambda: 4,
+        ),
+        Mistake(
+            "line 5", "You suspect the fakes; they are made for the labels asked for, as they should be.", lambda: 5
+        ),
+        Mistake(
+            "line 7", "You suspect zero_grad; it stands before backward, and clears what line 12 left there.", lambda: 7
+        ),
+        Mistake(
+            "line 10",
+            "You suspect the generator's loss; it judges each fake with the label that it was made for.",
+            lambda: 10,
+        ),
+        Mistake("line 11", "You suspect the generator's zero_grad; it stands where it must.", lambda: 11),
+        Mistake(
+            "line 12", "You suspect backward; what it leaves in the discriminator is cleared in line 7.", lambda: 12
+        ),
+    ),
+)
+
+EXERCISES = (CONDITION, NORM, PROJECTION, DIFFERENCE, LINE)
