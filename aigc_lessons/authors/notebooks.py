@@ -230,40 +230,55 @@ def exercises(course=COURSE, check=False):
 
 
 def cover():
-    """The README's picture: what part 1 does to one photograph, eight times."""
+    """The README's picture: one result of each part."""
+    import torch
+
+    from .. import data, flows, metrics, ops, shipped, show
+
+    cat = data.photo("chelsea", 120)
+    edges = ops.conv2d(cat.mean(1, keepdim=True), torch.tensor([[[[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]]]), padding=1)
+    seen = [cat, ops.warp(cat + 1, ops.rotation_matrix(30)) - 1, edges / 2, ops.max_pool2d(cat, 10, 10)]
+
+    captions = data.load("shapes", n=16, seed=3).captions
+    lines, _ = data.emoji_domains(64, "test")
+    lines = lines.images[torch.tensor([0, 48, 40, 64, 96, 104, 144, 160])]
+    coloured = shipped("pix2pix-emoji").cpu().translate(lines)
+
+    emoji = data.load("emoji", size=32, split="train")
+    asked = torch.tensor([emoji.classes.index(group) for group in ("faces", "hearts", "plants", "food")])
+    flow = shipped("flow-emoji").cpu()
+    made = flow.sample(2, seed=1, labels=asked[:2], guidance_scale=2.0)
+    nearest = emoji.images[metrics.nearest(made, emoji.images)[0]]
+    velocity, x, film = flow.velocity(asked, 2.0), torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(5)), []
+    with torch.no_grad():
+        for k in range(16, 0, -1):
+            x = flows.euler_step(velocity, x, k / 16, 1 / 16)
+            film.append(x)
+
+    side_by_side = lambda *columns: torch.stack(columns, 1).flatten(0, 1)
+    parts = {
+        "1  see": _tiled(seen, 2),
+        "2  generate": _tiled(shipped("dcgan-digits").cpu().sample(16, seed=7), 4),
+        "3  steer": _tiled(shipped("text-shapes").cpu().sample(16, seed=0, captions=captions), 4),
+        "4  mend and translate": _tiled(side_by_side(lines.expand(-1, 3, -1, -1), coloured), 4),
+        "5  measure": _tiled(side_by_side(made, nearest), 2),
+        "6  diffuse": _tiled(side_by_side(*film[3::4]), 4),
+    }
+    return show.grid(torch.cat(list(parts.values())), labels=list(parts), columns=3, alt="One result of each part")
+
+
+def _tiled(images, columns, side=240, gap=4):
+    """(N, C, h, w), or N pictures (1, C, h, w) of any sizes, as one square (1, 3, side, side): rows of so many, white between them."""
     import torch
     import torch.nn.functional as F
-    from matplotlib import colormaps
 
-    from .. import data, ops, show
-
-    photo = data.photo("chelsea", 96)
-    grey = photo.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-    each = lambda image, kernel, **how: ops.conv2d(image.transpose(0, 1), kernel[None, None], **how).transpose(0, 1)
-    up = lambda image, k: F.conv_transpose2d(
-        (image + 1).transpose(0, 1) / 2, torch.full((1, 1, k, k), 4 / k**2), stride=2
-    ).transpose(0, 1)
-    small = F.interpolate(photo[..., 10:58, 14:62], (49, 49), mode="area")
-    seen = torch.ones(1, 1, 1, 1)
-    for _ in range(16):
-        seen = ops.conv_transpose2d(seen, torch.ones(1, 1, 5, 5) / 25)
-    field = (
-        torch.tensor(colormaps["viridis"]((seen[0, 0] / seen.max()).numpy()))[None, ..., :3].movedim(-1, 1).float() * 2
-        - 1
-    )
-    cells = {
-        "a photo": photo,
-        "turned by hand": ops.warp(photo + 1, ops.rotation_matrix(30)) - 1,
-        "random pixels": torch.rand(1, 1, 96, 96, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1, -1) * 2
-        - 1,
-        "edges": each(grey, torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]), padding=1) / 2,
-        "pooling": ops.max_pool2d(photo, 6, 6),
-        "what a pixel sees": field,
-        "a checkerboard": up(small, 3)[..., 2:-1, 2:-1] * 2 - 1,
-        "and its cure": up(small, 4)[..., 2:-2, 2:-2] * 2 - 1,
-    }
-    images = torch.cat([F.interpolate(c.clamp(-1, 1), (96, 96)) for c in cells.values()])
-    return show.grid(images, labels=list(cells), columns=4, alt="Eight pictures made in part 1 of the course")
+    cell = (side - gap * (columns - 1)) // columns
+    square = torch.ones(1, 3, side, side)
+    for k, image in enumerate(images):
+        top, left = (i * (cell + gap) for i in divmod(k, columns))
+        image = F.interpolate(image.view(1, *image.shape[-3:]).clamp(-1, 1), (cell, cell), mode="nearest-exact")
+        square[0, :, top : top + cell, left : left + cell] = image
+    return square
 
 
 MAKE = {

@@ -37,7 +37,7 @@ def small(monkeypatch):
         "projection-digits",
         "vae-faces",
         "dcgan-shapes",
-        "pix2pix-shapes",
+        "pix2pix-emoji",
         "denoiser-photos",
         "vq-digits",
     )
@@ -54,7 +54,7 @@ def test_the_command_measures_what_each_kind_of_model_makes(small):
         "projection-digits",
         "vae-faces",
         "dcgan-shapes",
-        "pix2pix-shapes",
+        "pix2pix-emoji",
         "denoiser-photos",
         "vq-digits",
     }
@@ -65,7 +65,7 @@ def test_the_command_measures_what_each_kind_of_model_makes(small):
     assert accuracy > 0.8 and re.fullmatch(r"[\d.]+ \([\d.]+ to [\d.]+\)", cells[12])
     assert "| pixels |" in line["vae-faces"] and "16x16" in line["dcgan-shapes"] and line["vae-faces"].count("–") == 4
     assert re.fullmatch(r"0\.\d{3} \(p [01]\.\d{3}, 80 a side, 2% of the training set\)", cells[13])
-    assert "dB" in line["denoiser-photos"] and "outline to shapes" in line["pix2pix-shapes"]
+    assert "dB" in line["denoiser-photos"] and "emoji-lines to emoji" in line["pix2pix-emoji"]
     assert (
         "no FID or KID here is comparable" in text
         and "torch-fidelity" in text

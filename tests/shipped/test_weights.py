@@ -146,7 +146,7 @@ def test_unknown_missing_altered_and_damaged(copy):
     "first", ["import aigc_lessons.metrics", "from aigc_lessons.shipped import manifest", "al.shipped", "al.data"]
 )
 def test_the_room_can_be_called_whatever_was_imported_first(first):
-    code = f"import aigc_lessons as al; {first}; m = al.shipped('pix2pix-shapes'); print(type(m).__name__, m.training, len(al.shipped.manifest()))"
+    code = f"import aigc_lessons as al; {first}; m = al.shipped('pix2pix-emoji'); print(type(m).__name__, m.training, len(al.shipped.manifest()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["Pix2Pix", "False", str(len(reading.manifest()))], done.stderr
 

@@ -4,26 +4,11 @@ from ... import data, metrics, models, shipped
 from .recipe import Recipe
 
 
-def _edges():
-    """Outlines and the shapes they are of: 4,000 pairs to learn from, 500 others to test on."""
-    return tuple(data.shape_domains("outline", "plain", n=n, seed=seed) for n, seed in ((4_000, 0), (500, 1)))
-
-
 def _day_and_night():
     """Unpaired to learn from; the test scenes are pairs, so that the error can be measured."""
     return data.shape_domains("day", "night", n=3_000, seed=0, paired=False), data.shape_domains(
         "day", "night", n=500, seed=1
     )
-
-
-def _from_edges(model, test):
-    edges, shapes = test
-    drawn = model.translate(edges.images)
-    read = shipped("classifier-shapes").predict(drawn).argmax(1)
-    return {
-        "l1": (drawn - shapes.images).abs().mean().item(),
-        "kind_accuracy": (read // 6 == shapes.labels // 6).float().mean().item(),
-    }
 
 
 def _day_night_error(model, test):
@@ -50,19 +35,6 @@ def _read_as_target(model, test):
         "read_as_brick": read(model.translate(grass, to="B"), "brick"),
         "read_as_grass": read(model.translate(brick, to="A"), "grass"),
     }
-
-
-def _pix2pix(keep=(), **arguments):
-    return Recipe(
-        models.Pix2Pix,
-        dict(width=12, **arguments),
-        _edges,
-        (20, 1_500, 10_000),
-        _from_edges,
-        32,
-        full=dict(width=24),
-        keep=keep,
-    )
 
 
 def _line_art():
@@ -105,9 +77,6 @@ def _cyclegan(domains, score, channels, steps):
 RECIPES = {
     "pix2pix-emoji": _colouring(l1_weight=10.0, halvings=2, keep=("discriminator",)),
     "pix2pix-l1-emoji": _colouring(adversarial=False),
-    "pix2pix-shapes": _pix2pix(l1_weight=10.0, keep=("discriminator",)),  # lesson 43 asks it
-    "pix2pix-l1-shapes": _pix2pix(adversarial=False),
-    "pix2pix-adversarial-shapes": _pix2pix(l1_weight=0.0),
     "cyclegan-textures": _cyclegan(_grass_and_brick, _read_as_target, 1, 1_000),
     "cyclegan-shapes": _cyclegan(_day_and_night, _day_night_error, 3, 1_500),
 }
