@@ -230,8 +230,11 @@ def exercises(course=COURSE, check=False):
 
 
 def cover():
-    """The README's picture: one result of each part."""
+    """The README's picture, a PIL image: one result of each part."""
+    import io
+
     import torch
+    from PIL import Image
 
     from .. import data, flows, metrics, ops, shipped, show
 
@@ -249,7 +252,11 @@ def cover():
     flow = shipped("flow-emoji").cpu()
     made = flow.sample(2, seed=1, labels=asked[:2], guidance_scale=2.0)
     nearest = emoji.images[metrics.nearest(made, emoji.images)[0]]
-    velocity, x, film = flow.velocity(asked, 2.0), torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(5)), []
+    velocity, x, film = (
+        flow.velocity(asked, 2.0),
+        torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(5)),
+        [],
+    )
     with torch.no_grad():
         for k in range(16, 0, -1):
             x = flows.euler_step(velocity, x, k / 16, 1 / 16)
@@ -264,7 +271,14 @@ def cover():
         "5  measure": _tiled(side_by_side(made, nearest), 2),
         "6  diffuse": _tiled(side_by_side(*film[3::4]), 4),
     }
-    return show.grid(torch.cat(list(parts.values())), labels=list(parts), columns=3, alt="One result of each part")
+    # Each part has colours of its own: one picture of all six would have to share 64.
+    pngs = [show.grid(tile, labels=[name], columns=1, alt=name).png for name, tile in parts.items()]
+    images = [Image.open(io.BytesIO(png)).convert("RGB") for png in pngs]
+    (width, height), gap = images[0].size, 12
+    page = Image.new("RGB", (3 * width + 2 * gap, 2 * height + gap), "white")
+    for k, image in enumerate(images):
+        page.paste(image, (k % 3 * (width + gap), k // 3 * (height + gap)))
+    return page
 
 
 def _tiled(images, columns, side=240, gap=4):
