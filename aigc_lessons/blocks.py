@@ -63,14 +63,13 @@ def nearest_patches(image, patch, stride, window, count):
     """
     (h, w), reach = image.shape, window // 2
     outside = F.pad(image, [reach] * 4, value=math.inf)  # a patch that would leave the picture is infinitely far away
-    distances = [
-        F.avg_pool2d((image - outside[dy : dy + h, dx : dx + w]).square()[None], patch, stride).flatten()
-        for dy in range(window)
-        for dx in range(window)
-    ]
-    own = len(distances) // 2
-    distances[own] = distances[own] - 1  # before a copy of itself
-    best = torch.stack(distances, 1).topk(count, 1, largest=False).indices
+    distances = []
+    for dy in range(window):
+        moved = outside[dy : dy + h].unfold(1, w, 1).transpose(0, 1)  # (window, h, w): by dx = 0, 1, ...
+        distances.append(F.avg_pool2d((image - moved).square(), patch, stride).flatten(1))
+    distances = torch.cat(distances)  # (window * window, G)
+    distances[len(distances) // 2] -= 1  # a patch's own place, before a copy of it
+    best = distances.T.topk(count, 1, largest=False).indices
     rows, columns = (torch.arange(0, side - patch + 1, stride, device=image.device) for side in (h, w))
     return (rows[:, None] * w + columns).view(-1, 1) + (best // window - reach) * w + best % window - reach
 

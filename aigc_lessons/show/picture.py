@@ -85,8 +85,12 @@ def _reduced(image):
             step = 256 // colours
             fewer = image.point([min(255, round(value / step) * step) for value in range(256)])
         else:
-            # Rare colours count as much as common ones, so that a small green square does not turn white.
-            fewer = image.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
+            fewer = image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+            if colours < 256:
+                # Rare colours count as much as common ones, or a small green square turns white. It is slow on more than 256 colours.
+                fewer = fewer.convert("RGB").quantize(
+                    colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE
+                )
             # Averaging makes the paper 254: keep it white.
             fewer.putpalette([255 if value >= 253 else value for value in fewer.getpalette()])
         png = _encode(fewer)
